@@ -1,0 +1,19 @@
+"""Settings of the developer's own shell change no test; the flight table is built once a checkout."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+for name in [name for name in os.environ if name.startswith("SUREFOOT_") and not name.startswith("SUREFOOT_TEST_")]:
+    del os.environ[name]
+DATA = Path(__file__).parents[1] / ".surefoot" / "data"
+os.environ["SUREFOOT_DATA"] = str(DATA)
+
+
+@pytest.fixture(scope="session")
+def flight_data() -> Path:
+    """The folder of the flight table, with the table in it."""
+    from tools.travel.facts import flight_table
+
+    return flight_table(DATA).parent
