@@ -1,0 +1,92 @@
+"""Every setting of Surefoot: one documented field each, read from the environment as SUREFOOT_<NAME>."""
+
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from orchestrator.errors import SurefootError
+
+
+class InvalidSettings(SurefootError):
+    """A setting is wrong; nothing was started."""
+
+
+class Settings(BaseSettings):
+    """Where things are and how patient Surefoot is. `docs/configuration.md` is checked against this class."""
+
+    model_config = SettingsConfigDict(env_prefix="SUREFOOT_", frozen=True, extra="ignore")
+
+    redis_url: str = Field(
+        "", description="State: redis://, rediss:// or unix:// URL. Empty: the embedded server of SUREFOOT_HOME."
+    )
+    broker_url: str = Field(
+        "", description="Celery broker: a Redis or amqp:// URL. Empty: the same Redis as the state (outbox)."
+    )
+    home: Path = Field(
+        Path(".surefoot"), description="Folder of the embedded server, its files and the tools' ledgers."
+    )
+    workflows: Annotated[tuple[str, ...], NoDecode] = Field(
+        ("workers.trip",), description="Modules that define workflows and specialists, comma separated."
+    )
+    mcp_config: Path | None = Field(
+        None, description="The mcp.json that names the tool servers. Empty: the one `surefoot up` wrote."
+    )
+    lease_s: float = Field(
+        10.0, gt=0.3, le=3600, description="How long a step stays with a worker that no longer answers, seconds."
+    )
+    sweep_s: float = Field(0.5, gt=0.01, le=60, description="How often each worker's sweeper looks, seconds.")
+    grace_s: float = Field(
+        2.0, gt=0.05, le=600, description="How late a message may be before it counts as lost, seconds."
+    )
+    attempts: int = Field(6, ge=1, le=100, description="Attempts of one step before it fails for good.")
+    backoff_s: float = Field(
+        0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; full jitter."
+    )
+    backoff_max_s: float = Field(30.0, gt=0, le=600, description="Longest delay between two attempts, seconds.")
+    retention_s: int = Field(7 * 86_400, ge=60, description="How long a finished job is kept, seconds.")
+    catalogue_ttl_s: float = Field(
+        300.0, gt=0, description="How long a tool server's list of tools is believed, seconds."
+    )
+    redis_patience_s: float = Field(
+        30.0, ge=0, description="How long a command waits for a lost Redis to come back, seconds."
+    )
+    request_bytes: int = Field(
+        262_144, ge=1_024, description="Largest request, step output or question, bytes of JSON."
+    )
+    answer_bytes: int = Field(1_048_576, ge=1_024, description="Largest answer of one tool call, bytes of JSON.")
+    trace: bool = Field(
+        True, description="Record spans: kept in Redis for `surefoot trace`, exported when an OTLP endpoint is set."
+    )
+    trace_retention_s: int = Field(7 * 86_400, ge=60, description="How long a job's spans are kept in Redis, seconds.")
+    otlp_endpoint: str = Field("", description="OTLP/HTTP endpoint for spans, e.g. http://localhost:4318. Empty: none.")
+    events: bool = Field(False, description="Send Celery worker events (Flower needs them; on in `surefoot up`).")
+    log_format: str = Field(
+        "auto", pattern="^(auto|console|json)$", description="Log lines: console, json, or by whether a person watches."
+    )
+    log_level: str = Field("INFO", pattern="^(DEBUG|INFO|WARNING|ERROR)$", description="Least severe log line shown.")
+
+    @field_validator("workflows", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @cached_property
+    def outbox(self) -> bool:
+        """Whether broker and state are the same Redis, so that scripts enqueue messages themselves."""
+        return not self.broker_url or self.broker_url == self.redis_url
+
+
+def load(**overrides: Any) -> Settings:
+    """The settings of this process.
+
+    Raises:
+        InvalidSettings: names each wrong variable, what it is, and what it should be.
+    """
+    try:
+        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+    except ValidationError as error:
+        lines = [f"SUREFOOT_{'_'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
+        raise InvalidSettings("; ".join(lines)) from None

@@ -1,0 +1,210 @@
+"""Jobs in the record: open, read, answer, cancel, resume. One method per script."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.errors import InvalidRequest, JobNotFound
+from orchestrator.plan import Plan
+from orchestrator.state import keys
+from orchestrator.state.records import Event, JobRecord, Question, decode, encode
+from orchestrator.state.scripts import Scripts
+from orchestrator.status import JobStatus
+from orchestrator.workflow import catalogue
+
+
+def rows(
+    plan: Plan, numbers: Mapping[str, int] | None = None, before: Mapping[str, Sequence[str]] | None = None
+) -> str:
+    """A plan's steps as the scripts take them; `before` names steps outside it that wait for some of them."""
+    numbers = numbers or plan.numbers
+    dependants: dict[str, list[str]] = {step.name: [] for step in plan.steps}
+    for waiting, names in (before or {}).items():
+        for name in names:
+            dependants[name].append(waiting)
+    for step in plan.steps:
+        for dep in step.after:
+            dependants.setdefault(dep, []).append(step.name)
+    return encode(
+        [
+            {
+                "n": step.name,
+                "s": step.specialist,
+                "q": catalogue.profile(step.specialist).queue,
+                "d": step.after,
+                "x": dependants[step.name],
+                "o": int(catalogue.profile(step.specialist).optional if step.optional is None else step.optional),
+                "a": encode(step.arguments),
+                "no": numbers[step.name],
+            }
+            for step in plan.steps
+        ]
+    )
+
+
+def _questions(questions: Iterable[Question]) -> str:
+    return encode({question.id: encode(question) for question in questions})
+
+
+@dataclass(frozen=True)
+class NewJob:
+    """What `open` stores: a plan, or, while the request is incomplete, questions."""
+
+    id: str
+    workflow: str
+    tenant: str
+    request: Any
+    ceilings: Mapping[str, int]
+    seconds: float | None = None
+    key: str | None = None
+    traceparent: str = ""
+    plan: Plan | None = None
+    questions: Sequence[Question] = ()
+    templates: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+class JobStore:
+    """Reads jobs and changes them."""
+
+    def __init__(self, scripts: Scripts, retention_s: int) -> None:
+        self._scripts, self._retention_s = scripts, retention_s
+        self._command = scripts.client.command
+
+    async def open(self, job: NewJob) -> str:
+        """Store a job. Returns its id, or that of the job which this tenant's key already opened."""
+        fields = {
+            "workflow": job.workflow,
+            "tenant": job.tenant,
+            "request": encode(job.request),
+            "trace": job.traceparent,
+        }
+        answer = await self._scripts.run(
+            "open",
+            job.id,
+            encode(fields),
+            encode(job.ceilings),
+            -1 if job.seconds is None else round(job.seconds * 1000),
+            rows(job.plan) if job.plan else "[]",
+            _questions(job.questions),
+            "" if job.key is None else keys.submission(job.tenant, job.key),
+            encode(job.templates),
+        )
+        return answer[1].decode() if answer[0] == b"EXISTS" else job.id
+
+    async def answer(
+        self,
+        job_id: str,
+        answers: Mapping[str, Any],
+        *,
+        questions: Sequence[Question] = (),
+        request: Any = None,
+        plan: Plan | None = None,
+        templates: Mapping[str, str] | None = None,
+    ) -> list[str]:
+        """Store a person's answers, by question id. Returns the steps that go on.
+
+        Answers that complete the request bring it with `plan` and `templates`, others the `questions` that are left.
+
+        Raises:
+            InvalidRequest: there is no such question, it was answered otherwise before, or the job has ended.
+        """
+        kind, what = await self._scripts.run(
+            "answer",
+            job_id,
+            encode({name: encode(value) for name, value in answers.items()}),
+            _questions(questions),
+            "" if plan is None else encode(request),
+            "[]" if plan is None else rows(plan),
+            encode(templates or {}),
+            self._retention_s,
+        )
+        if kind == b"OK":
+            return [step.decode() for step in what]
+        name = what.decode()
+        raise InvalidRequest(
+            {
+                b"DEAD": f"job {job_id} takes no answers: it is {name}",
+                b"UNKNOWN": f"job {job_id} does not ask {name!r}; `surefoot show {job_id}` lists its questions",
+                b"CONFLICT": f"{name!r} was answered before, with something else; the first answer stays",
+            }[kind]
+        )
+
+    async def cancel(self, job_id: str) -> JobStatus:
+        """End a job now. Returns the final status it has: cancelled, or what it had ended as before."""
+        answer = await self._scripts.run("cancel", job_id, self._retention_s)
+        if answer[0] == b"DEAD":
+            raise JobNotFound(f"no job {job_id}")
+        return JobStatus.CANCELLED if answer[0] == b"OK" else JobStatus(answer[1].decode())
+
+    async def resume(self, job_id: str, ceilings: Mapping[str, int], seconds: float | None) -> list[str]:
+        """Go on with a failed job. Returns the steps that are offered.
+
+        Raises:
+            InvalidRequest: the job did not fail.
+        """
+        milliseconds = -1 if seconds is None else round(seconds * 1000)
+        kind, what = await self._scripts.run("resume", job_id, encode(ceilings), milliseconds)
+        if kind != b"OK":
+            raise InvalidRequest(f"only a failed job can be resumed; job {job_id} is {what.decode()}")
+        return [step.decode() for step in what]
+
+    async def read(self, job_id: str) -> JobRecord:
+        """The whole record, in one command.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        words = await self._command("HGETALL", keys.job(job_id))
+        if not words:
+            raise JobNotFound(f"no job {job_id}; finished jobs are kept for {self._retention_s / 86_400:g} days")
+        texts = [word.decode() for word in words]
+        return JobRecord(job_id, dict(zip(texts[::2], texts[1::2], strict=True)))
+
+    async def status(self, job_id: str) -> JobStatus:
+        """Only the status."""
+        status = await self._command("HGET", keys.job(job_id), "status")
+        if status is None:
+            raise JobNotFound(f"no job {job_id}")
+        return JobStatus(status.decode())
+
+    async def find(self, statuses: Iterable[JobStatus], tenant: str | None, limit: int) -> list[JobRecord]:
+        """The newest jobs of these statuses, at most `limit`."""
+        found: list[tuple[float, str]] = []
+        for status in statuses:
+            page = await self._command("ZREVRANGE", keys.jobs(status), 0, 10 * limit, "WITHSCORES")
+            found += [(float(page[i + 1]), page[i].decode()) for i in range(0, len(page), 2)]
+        jobs: list[JobRecord] = []
+        for _, job_id in sorted(found, reverse=True):
+            try:
+                job = await self.read(job_id)
+            except JobNotFound:  # it expired between the two commands
+                continue
+            if tenant is None or job.fields["tenant"] == tenant:
+                jobs.append(job)
+            if len(jobs) == limit:
+                break
+        return jobs
+
+    async def events(self, job_id: str, after: str = "0", block_s: float = 0.0) -> list[Event]:
+        """Events behind `after`; with `block_s`, waits that long for the first."""
+        stream = keys.events(job_id)
+        if block_s:
+            wait = ("BLOCK", max(1, round(block_s * 1000)))
+            answer = await self._scripts.client.blocking("XREAD", "COUNT", 500, *wait, "STREAMS", stream, after)
+        else:
+            answer = await self._command("XREAD", "COUNT", 500, "STREAMS", stream, after)
+        return [Event.read(row) for row in answer[0][1]] if answer else []
+
+    async def calls(self, job_id: str) -> list[dict[str, Any]]:
+        """The journal: each call's step, number, tool, state and answer, in the order they are numbered."""
+        words = await self._command("HGETALL", keys.calls(job_id))
+        journal: dict[tuple[str, int], dict[str, Any]] = {}
+        for name, value in zip(words[::2], words[1::2], strict=True):
+            step, number, what = name.decode().split(":")
+            entry = journal.setdefault((step, int(number)), {"step": step, "number": int(number)})
+            entry[what] = decode(value) if what == "out" else value.decode()
+        return [journal[place] for place in sorted(journal)]
+
+    async def spans(self, job_id: str) -> list[bytes]:
+        """The job's trace as stored."""
+        return await self._command("LRANGE", keys.spans(job_id), 0, -1)

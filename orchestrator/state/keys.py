@@ -1,0 +1,82 @@
+"""All key names of Surefoot in Redis; the Lua scripts get theirs from here too.
+
+Everything a job owns and every index carry one hash tag, so that one script may touch them all on a cluster.
+"""
+
+import hashlib
+
+TAG = "{0}"
+PREFIX = f"sf:{TAG}:"
+
+INDEXES = {
+    "leases": f"{PREFIX}leases",  # zset <job>.<step>: held until, ms
+    "again": f"{PREFIX}again",  # zset <job>.<step>: re-driven or retrying, look again at, ms
+    "waits": f"{PREFIX}waits",  # hash <job>.<step>: the last delay between two re-drives, ms
+    "marks": f"{PREFIX}marks",  # hash <queue>:<what>: how far a queue has been worked off
+    "queues": f"{PREFIX}queues",  # set: queues that ever got a step
+    "deadlines": f"{PREFIX}deadlines",  # zset job: its deadline, ms
+}
+FAMILIES = {
+    "ready": f"{PREFIX}ready:",  # + queue: zset <job>.<step>: offered at, ms
+    "jobs": f"{PREFIX}jobs:",  # + status: zset job: since, ms
+    "job": f"{PREFIX}job:",  # + job: hash, the record
+    "calls": f"{PREFIX}calls:",  # + job: hash, the journal
+    "events": f"{PREFIX}events:",  # + job: stream
+    "spans": f"{PREFIX}spans:",  # + job: list, the trace
+    "key": f"{PREFIX}key:",  # + digest of tenant and submission key: string, the job
+    "worker": f"{PREFIX}worker:",  # + name: string, the worker's heartbeat
+}
+STOPS = f"{PREFIX}stops"
+"""Channel: ids of jobs whose running steps must stop now."""
+
+
+def job(job_id: str) -> str:
+    """The job's record."""
+    return FAMILIES["job"] + job_id
+
+
+def calls(job_id: str) -> str:
+    """The journal: the stored calls of the job's steps."""
+    return FAMILIES["calls"] + job_id
+
+
+def events(job_id: str) -> str:
+    """The job's event stream."""
+    return FAMILIES["events"] + job_id
+
+
+def spans(job_id: str) -> str:
+    """The job's trace."""
+    return FAMILIES["spans"] + job_id
+
+
+def jobs(status: str) -> str:
+    """The index of the jobs that have this status."""
+    return FAMILIES["jobs"] + status
+
+
+def submission(tenant: str, key: str) -> str:
+    """Where a submission key remembers its job; hashed, since tenants may be named anything."""
+    return FAMILIES["key"] + hashlib.sha256(f"{len(tenant)}:{tenant}{key}".encode()).hexdigest()[:40]
+
+
+def worker(name: str) -> str:
+    """A worker's heartbeat."""
+    return FAMILIES["worker"] + name
+
+
+def queue(name: str) -> str:
+    """The broker's queue of steps: a list on Redis."""
+    return f"{name}.{TAG}"
+
+
+def redrive_queue(name: str) -> str:
+    """Where re-driven steps travel, so that they do not wait behind the backlog."""
+    return f"{name}.again.{TAG}"
+
+
+def lua() -> str:
+    """The names as Lua, put before every script."""
+    fixed = ", ".join(f"{name} = '{key}'" for name, key in INDEXES.items())
+    families = ", ".join(f"{name} = '{key}'" for name, key in FAMILIES.items())
+    return f"local INDEX = {{{fixed}}}\nlocal OF = {{{families}}}\nlocal TAG, STOPS = '{TAG}', '{STOPS}'\n"

@@ -1,0 +1,23 @@
+-- call_begin: before a call of a step is sent: replay it, refuse it, or reserve its cost and record the intent.
+-- ARGV job step fence number fingerprint tool amounts (calls:tokens:usd)
+-- answers {GO} first time | {AGAIN, state} sent before, outcome unknown or certainly not executed | {REPLAY, state, answer}
+--   | {DIVERGED, tool} another call has this number | {OVER, kind, spent, ceiling} | STALE state | DEAD why
+-- Repeating it answers AGAIN: what the first had reserved counts as spent, as if that attempt had been sent.
+-- USES held ledger
+local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
+local no = not_ours(job, step, ARGV[3])
+if no then return no end
+local key = OF.calls .. job
+local f = redis.call('HMGET', key, n .. 'state', n .. 'print', n .. 'held', n .. 'out', n .. 'tool')
+if f[1] and f[2] ~= ARGV[5] then return {'DIVERGED', f[5]} end
+if f[1] == 'done' or f[1] == 'rejected' then return {'REPLAY', f[1], f[4]} end
+if f[1] == 'begun' then -- its holder died: it may have been sent
+  local reserved = read(f[3])
+  charge(job, reserved, reserved)
+  redis.call('HSET', key, n .. 'state', 'unknown', n .. 'held', '0:0:0')
+end
+local kind, spent, top = reserve(job, read(ARGV[7]))
+if kind then return {'OVER', kind, tostring(spent), top} end
+redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', ARGV[7])
+if f[1] then return {'AGAIN', f[1]} end
+return {'GO'}

@@ -1,0 +1,53 @@
+-- claim: take the right to run a step until the lease ends; the first attempt is charged one step.
+-- ARGV job step lease_ms retention_s
+-- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
+--   1 if it was claimed before}
+--   | DONE | HELD until | BLOCKED n | OVER message | DEAD why
+-- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
+-- USES clock moves settle offer
+local job, step, at = ARGV[1], ARGV[2], now()
+local key, p = OF.job .. job, ARGV[2] .. '.'
+local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',
+  'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec')
+local status, state = f[1], f[3]
+if state == 'running' and tonumber(f[5]) > at then return {'HELD', f[5]} end
+if state == 'pending' and status == 'running' then return {'BLOCKED', f[4]} end
+taken(job, step)
+if not state then return {'DEAD', status and 'no such step' or 'no such job'} end
+if state ~= 'ready' and state ~= 'running' and state ~= 'retrying' then return {'DONE', state} end
+if status ~= 'running' and status ~= 'queued' then return {'DEAD', status} end
+local function leave(kind, message)
+  redis.call('HSET', key, p .. 'state', 'skipped')
+  redis.call('HINCRBY', key, 'live', -1)
+  if state == 'running' then redis.call('HINCRBY', key, 'active', -1) end
+  redis.call('ZREM', INDEX.leases, job .. '.' .. step)
+  settle(job, at, ARGV[4])
+  return {kind, message}
+end
+if f[2] then return leave('DEAD', 'failing') end
+if f[10] and redis.call('ZSCORE', INDEX.deadlines, job) and tonumber(f[10]) <= at then
+  failing(job, step, 'deadline', 'the deadline has passed')
+  return leave('DEAD', 'deadline')
+end
+if not f[7] then -- never claimed before; a retry or a resumed step is the same step
+  if tonumber(f[8]) >= 0 and f[9] + 1 > tonumber(f[8]) then
+    local message = 'steps ' .. f[9] .. ' of ' .. f[8]
+    failing(job, step, 'budget', message)
+    return leave('OVER', message)
+  end
+  redis.call('HINCRBY', key, 'spent:steps', 1)
+end
+if status == 'queued' then move(job, 'running', at) end
+if state ~= 'running' then redis.call('HINCRBY', key, 'active', 1) end
+-- the fence is the time, so that a store that lost its tail does not give the same one twice
+local fence = string.format('%.0f', math.max(at, tonumber(f[7] or 0) + 1))
+redis.call('HSET', key, p .. 'state', 'running', p .. 'fence', fence, p .. 'until', at + ARGV[3], p .. 'try', f[11] + 1)
+redis.call('ZADD', INDEX.leases, at + ARGV[3], job .. '.' .. step)
+event(job, 'started', step, tostring(f[11] + 1))
+local inputs = {}
+for dep in string.gmatch(f[6], '[^,]+') do
+  local out = redis.call('HMGET', key, dep .. '.state', dep .. '.out')
+  if out[1] == 'succeeded' then inputs[#inputs + 1] = dep; inputs[#inputs + 1] = out[2] end
+end
+local left = f[10] and f[10] - at or -1
+return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0}

@@ -1,0 +1,59 @@
+-- moves: a job's status and its events.
+-- A job is one hash. Its fields: status since workflow tenant request created trace total left live active parked failing ...
+--   left: steps not finished   live: offered, running or retrying   active: running   parked: waiting for an answer
+-- Fields of a step: <step>.state .spec .queue .deps .next .need .opt .no .args .fence .until .try .out .err .asks
+
+local function event(job, kind, step, data)
+  redis.call('XADD', OF.events .. job, 'MAXLEN', '~', 10000, '*', 'type', kind, 'step', step or '', 'data', data or '')
+end
+
+local function move(job, status, at)
+  local key = OF.job .. job
+  local was = redis.call('HGET', key, 'status')
+  if was == status then return end
+  if was then redis.call('ZREM', OF.jobs .. was, job) end
+  redis.call('HSET', key, 'status', status, 'since', at)
+  redis.call('ZADD', OF.jobs .. status, at, job)
+  event(job, status)
+end
+
+local function keep_for(job, ttl)
+  local key = redis.call('HGET', OF.job .. job, 'skey')
+  for _, name in ipairs({OF.job .. job, OF.calls .. job, OF.events .. job, key or ''}) do
+    if name ~= '' then redis.call('EXPIRE', name, ttl) end
+  end
+end
+
+-- A final status: what was reserved counts as spent, since it may have been sent; nobody holds a step; now keys expire.
+local function finish(job, status, at, ttl)
+  local key = OF.job .. job
+  local running = redis.call('HGET', key, 'active') ~= '0' and redis.call('HGET', key, 'order') or ''
+  for step in string.gmatch(running, '[^,]+') do redis.call('ZREM', INDEX.leases, job .. '.' .. step) end
+  for _, kind in ipairs({'steps', 'tool_calls', 'tokens', 'usd'}) do
+    local held = redis.call('HGET', key, 'held:' .. kind)
+    if held and held ~= '0' then
+      redis.call('HINCRBY', key, 'spent:' .. kind, held)
+      redis.call('HSET', key, 'held:' .. kind, 0)
+    end
+  end
+  redis.call('ZREM', INDEX.deadlines, job)
+  move(job, status, at)
+  keep_for(job, ttl)
+end
+
+-- The clock stops while a job waits for a person, and goes on with what was left.
+local function stop_clock(job, at)
+  local deadline = redis.call('HGET', OF.job .. job, 'deadline')
+  if deadline and redis.call('ZREM', INDEX.deadlines, job) == 1 then
+    redis.call('HSET', OF.job .. job, 'clock_left', math.max(0, deadline - at))
+  end
+end
+
+local function start_clock(job, at)
+  local left = redis.call('HGET', OF.job .. job, 'clock_left')
+  if left then
+    redis.call('HDEL', OF.job .. job, 'clock_left')
+    redis.call('HSET', OF.job .. job, 'deadline', at + left)
+    redis.call('ZADD', INDEX.deadlines, at + left, job)
+  end
+end

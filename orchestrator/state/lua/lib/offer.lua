@@ -1,0 +1,35 @@
+-- offer: steps that nobody holds yet; the sweeper sees them from this moment on. With MESSAGE set, the broker's list gets
+-- their message in this same script, so that no crash can come between the record and the message.
+local function message(template, job, step, queue, at)
+  local f = redis.call('HMGET', OF.job .. job, step .. '.spec', step .. '.no', 'total', 'trace')
+  local words = {job = job, step = step, task = f[1], number = f[2], total = f[3], trace = f[4], queue = queue,
+    tag = job .. '.' .. step .. '.' .. at}
+  return (string.gsub(template, '@(%l+)@', words))
+end
+
+local function offer(job, steps, at, templates)
+  for i, step in ipairs(steps) do
+    local queue = redis.call('HGET', OF.job .. job, step .. '.queue')
+    redis.call('HSET', OF.job .. job, step .. '.state', 'ready')
+    redis.call('HINCRBY', OF.job .. job, 'live', 1)
+    redis.call('ZADD', OF.ready .. queue, at, job .. '.' .. step)
+    redis.call('SADD', INDEX.queues, queue)
+    if MESSAGE ~= '' then
+      local list = queue .. '.' .. TAG
+      redis.call('LPUSH', list, message(templates and templates[step] or MESSAGE, job, step, list, at))
+    end
+  end
+end
+
+-- Nobody has to look for this step any more.
+local function taken(job, step)
+  local member, queue = job .. '.' .. step, redis.call('HGET', OF.job .. job, step .. '.queue')
+  if not queue then return end
+  local since = redis.call('ZSCORE', OF.ready .. queue, member)
+  if since then
+    redis.call('ZREM', OF.ready .. queue, member)
+    local top = redis.call('HGET', INDEX.marks, queue .. ':max')
+    if tonumber(since) > tonumber(top or 0) then redis.call('HSET', INDEX.marks, queue .. ':max', since) end
+  end
+  if redis.call('ZREM', INDEX.again, member) == 1 then redis.call('HDEL', INDEX.waits, member) end
+end

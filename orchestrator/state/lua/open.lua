@@ -1,0 +1,34 @@
+-- open: store a job with its plan, budget and submission key, and offer its first steps.
+-- ARGV[2..] job, fields (JSON object of the record), ledger (JSON object kind -> ceiling), seconds (ms, -1: none),
+--   rows (JSON, [] while the request is incomplete), questions (JSON object id -> question), submission key or '',
+--   templates (JSON object step -> the canvas's first message)
+-- answers {OPENED, steps offered...} or {EXISTS, job of this submission key}.
+-- Repeating it answers EXISTS with the same job and changes nothing.
+-- USES clock moves settle offer plant
+local job, at = ARGV[1], now()
+local key, skey = OF.job .. job, ARGV[7]
+if skey ~= '' then
+  local other = redis.call('GET', skey)
+  if other and redis.call('EXISTS', OF.job .. other) == 1 then return {'EXISTS', other} end
+  redis.call('SET', skey, job)
+  redis.call('HSET', key, 'skey', skey)
+elseif redis.call('EXISTS', key) == 1 then
+  return {'EXISTS', job}
+end
+for name, value in pairs(cjson.decode(ARGV[2])) do redis.call('HSET', key, name, value) end
+for kind, ceiling in pairs(cjson.decode(ARGV[3])) do
+  redis.call('HSET', key, 'max:' .. kind, string.format('%.0f', ceiling), 'spent:' .. kind, 0, 'held:' .. kind, 0)
+end
+redis.call('HSET', key, 'created', at, 'total', 0, 'left', 0, 'live', 0, 'active', 0, 'parked', 0)
+if tonumber(ARGV[4]) >= 0 then redis.call('HSET', key, 'clock_left', ARGV[4]) end
+event(job, 'opened')
+if ARGV[5] == '[]' then
+  for id, question in pairs(cjson.decode(ARGV[6])) do redis.call('HSET', key, 'q:' .. id, question) end
+  move(job, 'waiting', at)
+  return {'OPENED'}
+end
+local first = plant(job, ARGV[5])
+start_clock(job, at)
+move(job, 'queued', at)
+offer(job, first, at, cjson.decode(ARGV[8]))
+return {'OPENED', unpack(first)}

@@ -1,0 +1,201 @@
+"""What the stores answer, typed: a claim, a job as stored, its steps, questions and events."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from pydantic_core import from_json, to_json
+
+from orchestrator.budget import Spend
+from orchestrator.plan import Plan, Step
+from orchestrator.status import JobStatus, StepState
+
+Kind = Literal["input", "approval", "in_doubt", "budget"]
+
+
+def encode(value: Any) -> str:
+    """A value as JSON text.
+
+    Raises:
+        pydantic_core.PydanticSerializationError: it cannot be JSON.
+    """
+    return to_json(value, inf_nan_mode="null").decode()
+
+
+def decode(text: str | bytes) -> Any:
+    """What a JSON text says."""
+    return from_json(text)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a waiting job asks.
+
+    Attributes:
+        id: names the question in the job: `<step or request>/<field>`.
+        field: what `job.answer(<field>=...)` calls it.
+        prompt: for a person.
+        kind: input, approval, in_doubt or budget.
+        step: the step that asks; empty when the request itself is incomplete.
+        schema: JSON schema of an answer.
+        example: an example of an answer, or None.
+        details: what a person needs to decide: the arguments to approve, the call in doubt.
+    """
+
+    id: str
+    field: str
+    prompt: str
+    kind: Kind = "input"
+    step: str = ""
+    schema: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    example: Any = None
+    details: Any = None
+
+
+@dataclass(frozen=True)
+class Claim:
+    """The answer to a claim: CLAIMED with all that a step needs, or why not (DONE, HELD, BLOCKED, OVER, DEAD).
+
+    `again`: the step was claimed before, so its journal may hold finished calls.
+    """
+
+    answer: str
+    why: str = ""
+    fence: str = ""
+    attempt: int = 0
+    number: int = 0
+    total: int = 0
+    seconds_left: float | None = None
+    request: Any = None
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    specialist: str = ""
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+    again: bool = False
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> "Claim":
+        """From the answer of the claim script."""
+        answer = row[0].decode()
+        if answer != "CLAIMED":
+            return cls(answer, _text(row[1]) if len(row) > 1 else "")
+        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again = row
+        milliseconds = int(left)
+        return cls(
+            answer,
+            fence=_text(fence),
+            attempt=int(attempt),
+            number=int(number),
+            total=int(total),
+            seconds_left=None if milliseconds < 0 else milliseconds / 1000,
+            request=decode(request),
+            arguments=decode(arguments),
+            specialist=_text(specialist),
+            inputs={_text(inputs[i]): decode(inputs[i + 1]) for i in range(0, len(inputs), 2)},
+            again=bool(again),
+        )
+
+
+@dataclass(frozen=True)
+class StepRecord:
+    """One step as stored: its place ("7 of 12"), state, attempts, checkpoint or error."""
+
+    name: str
+    specialist: str
+    number: int
+    state: StepState
+    after: tuple[str, ...]
+    optional: bool
+    attempts: int
+    output: Any = None
+    error: Any = None
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True)
+class JobRecord:
+    """A job as stored, read in one command."""
+
+    id: str
+    fields: Mapping[str, str]
+
+    @property
+    def status(self) -> JobStatus:
+        """Where it is."""
+        return JobStatus(self.fields["status"])
+
+    @property
+    def questions(self) -> list[Question]:
+        """What it asks, the request's own questions first."""
+        return [Question(**decode(text)) for name, text in sorted(self.fields.items()) if name.startswith("q:")]
+
+    @property
+    def answers(self) -> dict[str, Any]:
+        """Question id -> answer."""
+        return {name[2:]: decode(text) for name, text in self.fields.items() if name.startswith("a:")}
+
+    @property
+    def spend(self) -> Spend:
+        """The ledger."""
+        return Spend.read(self.fields)
+
+    def step_names(self) -> list[str]:
+        """All steps, in the order they were declared."""
+        return [name for name in self.fields.get("order", "").split(",") if name]
+
+    def step(self, name: str) -> StepRecord:
+        """One step; in a job that ended, what never started counts as skipped."""
+        f = self.fields
+        state = StepState(f[f"{name}.state"])
+        if self.status.final and state not in {StepState.SUCCEEDED, StepState.FAILED}:
+            state = StepState.SKIPPED
+        out, err = f.get(f"{name}.out"), f.get(f"{name}.err")
+        return StepRecord(
+            name=name,
+            specialist=f[f"{name}.spec"],
+            number=int(f[f"{name}.no"]),
+            state=state,
+            after=tuple(dep for dep in f[f"{name}.deps"].split(",") if dep),
+            optional=f[f"{name}.opt"] == "1",
+            attempts=int(f[f"{name}.try"]),
+            output=decode(out) if out is not None else None,
+            error=decode(err) if err is not None and state is not StepState.SUCCEEDED else None,
+            arguments=decode(f[f"{name}.args"]),
+        )
+
+    def steps(self) -> list[StepRecord]:
+        """All steps in topological order: step 1 of n first."""
+        return sorted((self.step(name) for name in self.step_names()), key=lambda step: step.number)
+
+    def plan(self) -> Plan:
+        """The plan as it is now."""
+        steps = [self.step(name) for name in self.step_names()]
+        return Plan(Step(s.specialist, s.name, s.after, s.arguments, s.optional) for s in steps)
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened in a job. `id` grows; `events(after=id)` goes on behind it."""
+
+    id: str
+    type: str
+    step: str
+    data: Any
+
+    @property
+    def at(self) -> float:
+        """Seconds since 1970, by the server's clock."""
+        return int(self.id.split("-")[0]) / 1000
+
+    @classmethod
+    def read(cls, row: Sequence[Any]) -> "Event":
+        """From one entry of the stream."""
+        pairs = [_text(word) for word in row[1]]
+        fields = dict(zip(pairs[::2], pairs[1::2], strict=True))
+        text = fields.get("data", "")
+        data = decode(text) if text[:1] in {"{", "["} else text
+        return cls(_text(row[0]), fields["type"], fields.get("step", ""), data)
+
+
+def _text(word: Any) -> str:
+    return word.decode() if isinstance(word, bytes) else str(word)

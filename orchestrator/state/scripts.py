@@ -1,0 +1,52 @@
+"""Loads the Lua scripts: each file says which parts of `lua/lib/` it uses, and is run by its digest."""
+
+import hashlib
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from orchestrator.state import keys
+from orchestrator.state.client import Client, ReplyError
+
+LUA = Path(__file__).with_name("lua")
+NAMES = tuple(sorted(path.stem for path in LUA.glob("*.lua")))
+
+
+@dataclass(frozen=True)
+class Script:
+    """One operation on the state."""
+
+    name: str
+    text: str
+    digest: str
+
+    @classmethod
+    def load(cls, name: str, message: str) -> "Script":
+        """Put the key names, the message's wire form and the parts it uses before a script."""
+        body = (LUA / f"{name}.lua").read_text()
+        uses = re.search(r"^-- USES (.+)$", body, re.MULTILINE)
+        parts = [(LUA / "lib" / f"{part}.lua").read_text() for part in (uses.group(1).split() if uses else [])]
+        constant = f"local MESSAGE = [==[{message}]==]\n"
+        text = "\n".join([keys.lua(), constant, *parts, body])
+        return cls(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+class Scripts:
+    """Runs scripts on one client. Every script is harmless when repeated, so a lost connection is waited out."""
+
+    def __init__(self, client: Client, message: str = "") -> None:
+        """`message` is the wire form of a step's message; empty where the scripts do not enqueue."""
+        self.client = client
+        self._scripts = {name: Script.load(name, message) for name in NAMES}
+
+    async def run(self, name: str, *arguments: Any) -> Any:
+        """Run a script by its digest, sending its text only to a server that does not know it."""
+        script = self._scripts[name]
+        try:
+            return await self.client.command("EVALSHA", script.digest, 1, keys.PREFIX, *arguments)
+        except ReplyError as error:
+            # redis-py strips the word NOSCRIPT from the error, hiredis does not
+            if "NOSCRIPT" not in str(error) and "No matching script" not in str(error):
+                raise
+        return await self.client.command("EVAL", script.text, 1, keys.PREFIX, *arguments)

@@ -1,0 +1,115 @@
+"""A real server, the stores on it, and after each test: nothing left behind."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from orchestrator import Plan
+from orchestrator.canvas import WireForms
+from orchestrator.settings import load
+from orchestrator.state import keys
+from orchestrator.state.calls import CallStore
+from orchestrator.state.client import SyncClient, without_loop
+from orchestrator.state.jobs import JobStore, NewJob
+from orchestrator.state.scripts import Scripts
+from orchestrator.state.steps import Lease, StepStore
+from orchestrator.state.sweeping import SweepStore
+from orchestrator.status import JobStatus
+from orchestrator.workflow import Profile, catalogue
+from tests.support.valkey import Valkey, valkey
+
+NAMES = "abcdefgh"
+
+
+@dataclass
+class Stores:
+    """The stores, run in place."""
+
+    client: SyncClient
+    scripts: Scripts
+    jobs: JobStore
+    steps: StepStore
+    calls: CallStore
+    sweeper: SweepStore
+
+    def command(self, *words: Any) -> Any:
+        return without_loop(self.client.command(*words))
+
+    def open(self, plan: Plan, job_id: str = "0" * 31 + "1", seconds: float | None = None, **ceilings: int) -> str:
+        limits = {"steps": -1, "tool_calls": -1, "tokens": -1, "usd": -1} | ceilings
+        new = NewJob(job_id, "w", "t", {"x": 1}, limits, seconds=seconds, key=f"key-{job_id}", plan=plan)
+        return without_loop(self.jobs.open(new))
+
+    def claim(self, job_id: str, step: str) -> Lease:
+        claim = without_loop(self.steps.claim(job_id, step))
+        assert claim.answer == "CLAIMED", claim
+        return Lease(job_id, step, claim.fence)
+
+    def dump(self) -> dict[str, Any]:
+        """Everything that is stored, apart from times."""
+        found: dict[str, Any] = {}
+        for key in sorted(self.command("KEYS", "*")):
+            kind = self.command("TYPE", key)
+            if kind == b"hash":
+                words = self.command("HGETALL", key)
+                pairs = dict(zip(words[::2], words[1::2], strict=True))
+                found[key.decode()] = {
+                    n: v for n, v in pairs.items() if not n.endswith((b"until", b"since", b"mid_at", b"deadline"))
+                }
+            elif kind == b"zset":
+                found[key.decode()] = sorted(self.command("ZRANGE", key, 0, -1))
+            elif kind == b"list":
+                found[key.decode()] = self.command("LLEN", key)
+            elif kind == b"stream":
+                found[key.decode()] = self.command("XLEN", key)
+            else:
+                found[key.decode()] = kind
+        return found
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[Valkey]:
+    with valkey() as one:
+        yield one
+
+
+def stores_on(url: str, lease_s: float = 30.0, grace_s: float = 0.2) -> Stores:
+    client = SyncClient(url, patience_s=2)
+    scripts = Scripts(client, WireForms(load(redis_url=url)).message())
+    return Stores(
+        client,
+        scripts,
+        JobStore(scripts, 600),
+        StepStore(scripts, lease_s, 600),
+        CallStore(scripts),
+        SweepStore(scripts, grace_s, 600),
+    )
+
+
+@pytest.fixture
+def stores(server: Valkey) -> Iterator[Stores]:
+    for name in NAMES:
+        catalogue.profiles[name] = Profile(name)
+    one = stores_on(server.url)
+    one.command("FLUSHALL")
+    yield one
+    nothing_left_behind(one)
+    one.client.close()
+
+
+def nothing_left_behind(stores: Stores) -> None:
+    """Of every job that has ended: a TTL on each key, nothing reserved, no lease, no deadline."""
+    for key in stores.command("KEYS", keys.FAMILIES["job"] + "*"):
+        job_id = key.decode().rpartition(":")[2]
+        record = without_loop(stores.jobs.read(job_id))
+        if not JobStatus(record.fields["status"]).final:
+            continue
+        for name in (keys.job(job_id), keys.calls(job_id), keys.events(job_id), record.fields.get("skey", "")):
+            assert not name or stores.command("TTL", name) != -1, name
+        assert {record.fields[f"held:{kind}"] for kind in ("steps", "tool_calls", "tokens", "usd")} == {"0"}
+        assert [
+            m for m in stores.command("ZRANGE", keys.INDEXES["leases"], 0, -1) if m.decode().startswith(job_id)
+        ] == []
+        assert stores.command("ZSCORE", keys.INDEXES["deadlines"], job_id) is None

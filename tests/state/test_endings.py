@@ -1,0 +1,57 @@
+"""A job's end settles everything, whatever was going on; resuming it goes on from there."""
+
+import pytest
+
+from orchestrator import Plan, Step
+from orchestrator.state import keys
+from orchestrator.state.calls import Cost
+from orchestrator.state.client import without_loop as do
+from orchestrator.state.steps import Ending
+from orchestrator.status import JobStatus
+from tests.state.conftest import Stores
+
+JOB = "0" * 31 + "2"
+PLAN = Plan([Step("a"), Step("b"), Step("c", after=["a", "b"])])
+DONE = Ending("succeeded", {"ok": 1})
+
+
+def pass_the_deadline(stores: Stores) -> None:
+    stores.command("ZADD", keys.INDEXES["deadlines"], 1, JOB)
+    stores.command("HSET", keys.job(JOB), "deadline", 1)
+    assert do(stores.sweeper.sweep()).expired_jobs == 1
+
+
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_what_ran_at_the_end_is_held_by_nobody_and_is_not_redriven(stores: Stores, how: str) -> None:
+    stores.open(PLAN, JOB, tool_calls=5, seconds=3600)
+    held = [stores.claim(JOB, name) for name in "ab"]
+    do(stores.calls.begin(held[0], 1, "p", "t.x", Cost()))
+
+    if how == "cancelled":
+        do(stores.jobs.cancel(JOB))
+    else:
+        pass_the_deadline(stores)
+
+    assert stores.command("ZCARD", keys.INDEXES["leases"]) == 0
+    assert do(stores.steps.renew(held)) == [f"{JOB}.a", f"{JOB}.b"]
+    assert {do(stores.steps.commit(lease, DONE)).answer for lease in held} == {"DEAD"}
+    assert not do(stores.sweeper.sweep())
+    line = do(stores.jobs.read(JOB)).spend.tool_calls
+    assert (line.spent, line.reserved) == (1, 0)  # it may have been sent
+    assert do(stores.jobs.status(JOB)) is JobStatus(how)
+
+
+def test_a_call_that_the_end_cut_off_is_charged_once_and_may_be_sent_again(stores: Stores) -> None:
+    stores.open(PLAN, JOB, tool_calls=2, seconds=3600)
+    lease = stores.claim(JOB, "a")
+    do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
+    pass_the_deadline(stores)
+    do(stores.jobs.resume(JOB, {}, 3600))
+
+    lease = stores.claim(JOB, "a")
+    begun = do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
+    assert (begun.answer, begun.before) == ("AGAIN", "unknown")
+    assert do(stores.calls.settle(lease, 1, "done", {"n": 7}, Cost())) == "OK"
+    line = do(stores.jobs.read(JOB)).spend.tool_calls
+    assert (line.spent, line.reserved) == (2, 0)
+    assert do(stores.calls.begin(lease, 2, "p", "t.x", Cost())).answer == "OVER"

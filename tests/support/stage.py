@@ -1,0 +1,88 @@
+"""A stage for end-to-end tests: a real server, real worker processes, an orchestrator."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from orchestrator import Orchestrator
+from tests.support.valkey import Valkey, valkey
+from tests.support.waiting import wait_until
+
+ROOT = Path(__file__).parents[2]
+QUICK: dict[str, Any] = {"lease_s": 1.5, "sweep_s": 0.1, "grace_s": 0.5, "backoff_s": 0.05, "backoff_max_s": 0.2}
+
+
+@dataclass
+class Stage:
+    """What a test plays on."""
+
+    server: Valkey
+    folder: Path
+    environment: dict[str, str]
+    app: Orchestrator
+    workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
+
+    @property
+    def ledger(self) -> Path:
+        return self.folder / "ledger.sqlite"
+
+    def worker(self, *options: str) -> subprocess.Popen[bytes]:
+        """Start a worker; its output is in the test's folder."""
+        number = len(self.workers) + 1
+        log = (self.folder / f"worker-{number}.log").open("wb")
+        command = [sys.executable, "-m", "workers", "--name", f"w{number}", *options]
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
+        )
+        self.workers.append(process)
+        wait_until(lambda: b"ready." in self.log(number), f"worker {number} is ready\n{self.log(number)!r}", 30)
+        return process
+
+    def log(self, number: int = 1) -> bytes:
+        return (self.folder / f"worker-{number}.log").read_bytes()
+
+    def kill(self, process: subprocess.Popen[bytes]) -> None:
+        """SIGKILL a worker and all its children."""
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+    def stop(self) -> None:
+        for process in self.workers:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+
+
+@contextmanager
+def stage(folder: Path, **settings: Any) -> Generator[Stage]:
+    """Set the stage, and clear it."""
+    config = folder / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": {"desk": {"module": "tests.support.ledger"}}}))
+    with valkey() as server:
+        shared: dict[str, Any] = {**QUICK, "trace": False, **settings}
+        own = {f"SUREFOOT_{name.upper()}": str(value) for name, value in shared.items()}
+        environment = {
+            **{name: value for name, value in os.environ.items() if not name.startswith("SUREFOOT_")},
+            "SUREFOOT_REDIS_URL": server.url,
+            "SUREFOOT_WORKFLOWS": "tests.support.flows",
+            "SUREFOOT_MCP_CONFIG": str(config),
+            "SUREFOOT_HOME": str(folder / "home"),
+            "TEST_LEDGER": str(folder / "ledger.sqlite"),
+            "PYTHONPATH": str(ROOT),
+            **own,
+        }
+        options: dict[str, Any] = {**shared, "workflows": ("tests.support.flows",)}
+        app = Orchestrator(redis_url=server.url, **options)
+        played = Stage(server, folder, environment, app)
+        try:
+            yield played
+        finally:
+            played.stop()
+            app.close()
