@@ -1,0 +1,215 @@
+"""The front door: submit jobs and find them again."""
+
+import functools
+from collections.abc import Mapping
+from typing import Any
+
+import uuid_utils
+from pydantic import BaseModel
+
+from orchestrator import connect, intake
+from orchestrator.budget import Budget
+from orchestrator.canvas import Canvas, WireForms, application
+from orchestrator.errors import InvalidRequest
+from orchestrator.intake import Intake
+from orchestrator.job import AsyncJob, Job
+from orchestrator.plan import Plan
+from orchestrator.settings import Settings, load
+from orchestrator.state.client import Client, SyncClient, without_loop
+from orchestrator.state.jobs import JobStore, NewJob
+from orchestrator.state.pipe import PipeClient
+from orchestrator.state.scripts import Scripts
+from orchestrator.state.spans import SpanStore
+from orchestrator.status import JobStatus
+from orchestrator.telemetry import Telemetry, start, traceparent
+from orchestrator.workflow import Workflow, catalogue
+
+Request = str | Mapping[str, Any] | BaseModel
+LONGEST_NAME = 200
+
+
+class Desk:
+    """What both front doors share: settings, stores, the canvas, and how a request becomes a job."""
+
+    def __init__(self, settings: Settings, client: Client, telemetry: Telemetry) -> None:
+        self.settings, self.telemetry = settings, telemetry
+        self.canvas, self._wires = Canvas(application(settings)), WireForms(settings)
+        message = self._wires.message() if settings.outbox else ""
+        self.jobs = JobStore(Scripts(client, message), settings.retention_s)
+        catalogue.load(settings.workflows)
+
+    def templates(self, plan: Plan | None) -> dict[str, str]:
+        """The canvas's first messages, where the scripts enqueue."""
+        return self._wires.first_messages(plan) if plan and self.settings.outbox else {}
+
+    def send(self, job_id: str, plan: Plan | None) -> None:
+        """Enqueue a new job's canvas, where the scripts do not."""
+        if plan and not self.settings.outbox:
+            self.canvas.send(job_id, plan, traceparent(job_id))
+
+    async def submit(
+        self, request: Request, workflow: str, budget: Budget | Mapping[str, Any] | None, tenant: str, key: str | None
+    ) -> AsyncJob:
+        """Store a job and enqueue its plan; the same tenant and key is the same job."""
+        for what, name in (("tenant", tenant), ("key", key)):
+            if name is not None and not 0 < len(str(name)) <= LONGEST_NAME:
+                raise InvalidRequest(f"{what} must be a text of 1 to {LONGEST_NAME} characters")
+        flow = catalogue.workflow(workflow)
+        ceilings = _ceilings(budget, flow)
+        job_id = uuid_utils.uuid7().hex
+        with self.telemetry.spans.open_job(job_id, workflow, tenant=tenant):
+            taken = intake.take(flow, request, self.settings.request_bytes)
+            plan = intake.plan(flow, taken.model) if taken.model else None
+            opened = await self.jobs.open(self._new(job_id, flow, taken, plan, ceilings, tenant, key))
+            if opened == job_id:
+                self.send(job_id, plan)
+        return AsyncJob(self, opened)
+
+    def _new(
+        self,
+        job_id: str,
+        flow: Workflow,
+        taken: Intake,
+        plan: Plan | None,
+        budget: Budget,
+        tenant: str,
+        key: str | None,
+    ) -> NewJob:
+        return NewJob(
+            id=job_id,
+            workflow=flow.name,
+            tenant=tenant,
+            request=taken.fields,
+            ceilings=budget.ceilings(),
+            seconds=budget.seconds,
+            key=key,
+            traceparent=traceparent(job_id),
+            plan=plan,
+            questions=taken.questions,
+            templates=self.templates(plan),
+        )
+
+    async def find(self, job_id: str) -> AsyncJob:
+        """A job by its id."""
+        await self.jobs.status(job_id)
+        return AsyncJob(self, job_id)
+
+    async def search(self, status: str | None, tenant: str | None, limit: int) -> list[AsyncJob]:
+        """The newest jobs."""
+        try:
+            statuses = [JobStatus(status)] if status else list(JobStatus)
+        except ValueError:
+            raise InvalidRequest(f"unknown status {status!r}; one of {', '.join(JobStatus)}") from None
+        return [AsyncJob(self, job.id) for job in await self.jobs.find(statuses, tenant, limit)]
+
+
+def _ceilings(budget: Budget | Mapping[str, Any] | None, flow: Workflow) -> Budget:
+    given, default = Budget.of(budget), flow.budget
+    names = ("steps", "tool_calls", "tokens", "seconds", "usd")
+    pairs = {name: (getattr(given, name), getattr(default, name)) for name in names}
+    return Budget(**{name: usual if own is None else own for name, (own, usual) in pairs.items()})
+
+
+class AsyncOrchestrator:
+    """The front door for programs on an event loop: the same methods as `Orchestrator`, awaited."""
+
+    def __init__(self, *, redis_url: str | None = None, broker_url: str | None = None, **settings: Any) -> None:
+        """Settings come from the environment (SUREFOOT_*); arguments say otherwise.
+
+        Raises:
+            InvalidSettings: a setting is wrong.
+            StoreUnavailable: no Redis is configured and no embedded server runs.
+        """
+        loaded = load(redis_url=redis_url, broker_url=broker_url, **settings)
+        url = connect.state_url(loaded)
+        sink = SpanStore(SyncClient(url, loaded.redis_patience_s), loaded.trace_retention_s) if loaded.trace else None
+        client = PipeClient(url, loaded.redis_patience_s)
+        self._client, self._desk = client, Desk(loaded, client, start(loaded, "surefoot-orchestrator", sink))
+
+    async def submit(
+        self,
+        request: Request,
+        *,
+        workflow: str = "trip",
+        budget: Budget | Mapping[str, Any] | None = None,
+        tenant: str = "default",
+        key: str | None = None,
+    ) -> AsyncJob:
+        """As `Orchestrator.submit`."""
+        return await self._desk.submit(request, workflow, budget, tenant, key)
+
+    async def job(self, job_id: str) -> AsyncJob:
+        """As `Orchestrator.job`."""
+        return await self._desk.find(job_id)
+
+    async def jobs(self, *, status: str | None = None, tenant: str | None = None, limit: int = 50) -> list[AsyncJob]:
+        """As `Orchestrator.jobs`."""
+        return await self._desk.search(status, tenant, limit)
+
+    async def close(self) -> None:
+        """Send the last spans and close the connection."""
+        self._desk.telemetry.stop()
+        await self._client.close()
+
+
+class Orchestrator:
+    """The front door: `Orchestrator().submit(...)`. Safe to share between threads."""
+
+    def __init__(self, *, redis_url: str | None = None, broker_url: str | None = None, **settings: Any) -> None:
+        """Settings come from the environment (SUREFOOT_*); arguments say otherwise.
+
+        Raises:
+            InvalidSettings: a setting is wrong.
+            StoreUnavailable: no Redis is configured and no embedded server runs.
+        """
+        loaded = load(redis_url=redis_url, broker_url=broker_url, **settings)
+        client = SyncClient(connect.state_url(loaded), loaded.redis_patience_s)
+        sink = SpanStore(client, loaded.trace_retention_s) if loaded.trace else None
+        self._client, self._desk = client, Desk(loaded, client, start(loaded, "surefoot-orchestrator", sink))
+
+    def submit(
+        self,
+        request: Request,
+        *,
+        workflow: str = "trip",
+        budget: Budget | Mapping[str, Any] | None = None,
+        tenant: str = "default",
+        key: str | None = None,
+    ) -> Job:
+        """Take a job: when this returns it is stored and enqueued, or waits with questions, and cannot be lost.
+
+        Args:
+            request: free text, a dict, or the workflow's request model.
+            workflow: the name of a workflow of SUREFOOT_WORKFLOWS.
+            budget: the job's ceilings; what it leaves open is as the workflow says.
+            tenant: whose job it is.
+            key: names this submission; the same tenant and key is the same job, never a second one.
+
+        Raises:
+            InvalidRequest: the request, workflow, plan or budget is not valid; nothing was enqueued.
+            StoreUnavailable: Redis does not answer; submit again, with a key to be safe from a second job.
+            Overloaded: Redis is full.
+        """
+        return Job(without_loop(self._desk.submit(request, workflow, budget, tenant, key)))
+
+    def job(self, job_id: str) -> Job:
+        """The job of this id.
+
+        Raises:
+            JobNotFound: there is none.
+        """
+        return Job(without_loop(self._desk.find(job_id)))
+
+    def jobs(self, *, status: str | None = None, tenant: str | None = None, limit: int = 50) -> list[Job]:
+        """The jobs of a status and tenant, those that changed last first."""
+        return [Job(job) for job in without_loop(self._desk.search(status, tenant, limit))]
+
+    @functools.cached_property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        return self._desk.settings
+
+    def close(self) -> None:
+        """Send the last spans and close the connections."""
+        self._desk.telemetry.stop()
+        self._client.close()

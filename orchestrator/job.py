@@ -1,0 +1,281 @@
+"""A job as its submitter sees it: `AsyncJob` on an event loop, `Job` without one."""
+
+import time
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import intake
+from orchestrator.answers import Reply, match
+from orchestrator.budget import Budget, Spend
+from orchestrator.errors import BudgetExhausted, InvalidRequest, JobCancelled, JobFailed, WaitingForInput
+from orchestrator.state.client import LONGEST_BLOCK_S, without_loop
+from orchestrator.state.records import Event, JobRecord, Question, StepRecord
+from orchestrator.status import JobStatus, StepState
+from orchestrator.telemetry import traceparent
+from orchestrator.workflow import catalogue
+
+if TYPE_CHECKING:
+    from orchestrator.app import Desk
+
+FINAL_EVENTS = frozenset(status.value for status in JobStatus if status.final)
+
+
+class AsyncJob:
+    """One job; every attribute of `Job` is here as a coroutine method."""
+
+    def __init__(self, desk: "Desk", job_id: str) -> None:
+        self._desk, self.id = desk, job_id
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.id}>"
+
+    async def record(self) -> JobRecord:
+        """Everything that is stored of the job, read at once."""
+        return await self._desk.jobs.read(self.id)
+
+    async def status(self) -> JobStatus:
+        """Where the job is."""
+        return await self._desk.jobs.status(self.id)
+
+    async def spend(self) -> Spend:
+        """What it has spent and reserved."""
+        return (await self.record()).spend
+
+    async def steps(self) -> list[StepRecord]:
+        """Its steps: step 1 of n first."""
+        return (await self.record()).steps()
+
+    async def questions(self) -> list[Question]:
+        """What it asks."""
+        return (await self.record()).questions
+
+    async def calls(self) -> list[dict[str, Any]]:
+        """Its journal of tool calls."""
+        return await self._desk.jobs.calls(self.id)
+
+    async def spans(self) -> list[bytes]:
+        """Its trace: spans as JSON objects."""
+        self._desk.telemetry.flush()
+        return await self._desk.jobs.spans(self.id)
+
+    async def events(self, after: str = "0") -> AsyncIterator[Event]:
+        """As `Job.events`."""
+        ended = False
+        while not ended:
+            page = await self.next_events(after)
+            for event in page:
+                yield event
+                after = event.id
+            ended = await self._ended(page, after)
+
+    async def next_events(self, after: str, patience_s: float = LONGEST_BLOCK_S) -> list[Event]:
+        """The events behind `after`; waits for the first, at most `patience_s`."""
+        return await self._desk.jobs.events(self.id, after, block_s=min(patience_s, LONGEST_BLOCK_S))
+
+    async def _ended(self, page: Sequence[Event], after: str) -> bool:
+        """Whether the events end here: the last one seen is a final one and nothing came behind it."""
+        if page and page[-1].type not in FINAL_EVENTS:
+            return False
+        return (await self.status()).final and not await self._desk.jobs.events(self.id, after)
+
+    async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as Celery's result.get(timeout)
+        """As `Job.result`."""
+        end, after = None if timeout is None else time.monotonic() + timeout, "$"
+        while True:
+            record = await self.record()
+            if record.status.final or record.status is JobStatus.WAITING:
+                return outcome(record)
+            patience_s = LONGEST_BLOCK_S if end is None else end - time.monotonic()
+            if patience_s <= 0:
+                done = sum(step.state is StepState.SUCCEEDED for step in record.steps())
+                total = len(record.step_names())
+                raise TimeoutError(
+                    f"job {self.id} is {record.status} after {timeout:g} s: {done} of {total} steps done"
+                )
+            # a short bound: a final event between the read above and this wait would be missed
+            page = await self.next_events(after, min(patience_s, 0.25 if after == "$" else 5.0))
+            after = page[-1].id if page else after
+
+    async def answer(self, answers: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        """As `Job.answer`."""
+        await self._reply(match(await self.record(), {**(answers or {}), **named}))
+
+    async def approve(self, question_id: str) -> None:
+        """As `Job.approve`."""
+        await self._reply(match(await self.record(), {question_id: True}, kind="approval"))
+
+    async def decline(self, question_id: str) -> None:
+        """As `Job.decline`."""
+        await self._reply(match(await self.record(), {question_id: False}, kind="approval"))
+
+    async def _reply(self, reply: Reply) -> None:
+        """Store answers; those that complete the request make the plan."""
+        if not reply.request:
+            ready = await self._desk.jobs.answer(self.id, reply.answers)
+        else:
+            flow = catalogue.workflow(reply.record.fields["workflow"])
+            taken = intake.check(flow, reply.request, self._desk.settings.request_bytes)
+            plan = intake.plan(flow, taken.model) if taken.model else None
+            ready = await self._desk.jobs.answer(
+                self.id,
+                reply.answers,
+                questions=reply.still_open(taken.questions),
+                request=taken.fields,
+                plan=plan,
+                templates=self._desk.templates(plan),
+            )
+            if ready:
+                self._desk.send(self.id, plan)
+                return
+        await self._enqueue(ready)
+
+    async def _enqueue(self, ready: Sequence[str]) -> None:
+        """Send steps that were offered anew, where the scripts do not."""
+        if ready and not self._desk.settings.outbox:
+            record = await self.record()
+            steps = {name: record.step(name).specialist for name in ready}
+            self._desk.canvas.send_steps(self.id, steps, traceparent(self.id))
+
+    async def cancel(self) -> JobStatus:
+        """As `Job.cancel`."""
+        return await self._desk.jobs.cancel(self.id)
+
+    async def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
+        """As `Job.resume`."""
+        raised = Budget.of(budget)
+        given = {kind: top for kind, top in raised.ceilings().items() if top >= 0}
+        spend = (await self.record()).spend
+        for kind, top in given.items():
+            if top < getattr(spend, kind).spent:
+                raise InvalidRequest(
+                    f"budget {kind}={top} is below what is already spent: {getattr(spend, kind).spent}"
+                )
+        await self._enqueue(await self._desk.jobs.resume(self.id, given, raised.seconds))
+
+
+def outcome(record: JobRecord) -> Any:
+    """The result of a job that has ended or waits: its last step's output, by name where several are last.
+
+    Raises:
+        JobFailed, BudgetExhausted, JobCancelled, WaitingForInput: as the job stands.
+    """
+    status, fields = record.status, record.fields
+    if status is JobStatus.WAITING:
+        asked = record.questions
+        listed = "; ".join(f"{question.field}: {question.prompt}" for question in asked)
+        raise WaitingForInput(f"job {record.id} waits for {listed}", asked)
+    if status is JobStatus.CANCELLED:
+        raise JobCancelled(f"job {record.id} was cancelled")
+    if status is JobStatus.FAILED:
+        kind = BudgetExhausted if fields.get("reason") == "budget" else JobFailed
+        step = fields.get("failing", "")
+        raise kind(failure(record), reason=fields.get("reason", "step"), step=step or None)
+    lasts = [step.name for step in record.plan().steps if not fields[f"{step.name}.next"]]
+    outputs = {name: record.step(name).output for name in lasts}
+    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
+
+
+def failure(record: JobRecord) -> str:
+    """One line: where, why, and what to do next."""
+    name, total = record.fields.get("failing", ""), record.fields.get("total", "0")
+    where = f"at step {record.step(name).number} of {total} ({name})" if name else "between steps"
+    return f"job {record.id} failed {where}: {record.fields.get('error', '')}; `surefoot show {record.id}`"
+
+
+class Job:
+    """One job, as `Orchestrator.submit` and `Orchestrator.job` return it."""
+
+    def __init__(self, job: AsyncJob) -> None:
+        self._job, self.id = job, job.id
+
+    def __repr__(self) -> str:
+        return f"<Job {self.id}>"
+
+    @property
+    def record(self) -> JobRecord:
+        """Everything that is stored of the job, read at once."""
+        return without_loop(self._job.record())
+
+    @property
+    def status(self) -> JobStatus:
+        """Where the job is: queued, running, waiting, succeeded, failed or cancelled."""
+        return without_loop(self._job.status())
+
+    @property
+    def spend(self) -> Spend:
+        """What it has spent and reserved of each ceiling."""
+        return without_loop(self._job.spend())
+
+    @property
+    def steps(self) -> list[StepRecord]:
+        """Its steps with their states, step 1 of n first."""
+        return without_loop(self._job.steps())
+
+    @property
+    def questions(self) -> list[Question]:
+        """What it asks; answer with `answer`, `approve` or `decline`."""
+        return without_loop(self._job.questions())
+
+    @property
+    def calls(self) -> list[dict[str, Any]]:
+        """Its journal: each tool call with step, number, tool, state and answer."""
+        return without_loop(self._job.calls())
+
+    @property
+    def spans(self) -> list[bytes]:
+        """Its trace: spans as JSON objects; `orchestrator.telemetry.tree` reads them."""
+        return without_loop(self._job.spans())
+
+    def events(self, after: str = "0") -> Iterator[Event]:
+        """What happens in the job, from the start or behind the event `after`, live, until the job ends."""
+        stream = self._job.events(after)
+        while True:
+            try:
+                yield without_loop(anext(stream))  # pyright: ignore[reportArgumentType] - its awaitable is a coroutine
+            except StopAsyncIteration:
+                return
+
+    def result(self, timeout: float | None = None) -> Any:
+        """Wait for the workflow's result.
+
+        Args:
+            timeout: seconds to wait; None waits until the job ends.
+
+        Raises:
+            WaitingForInput: at once, when the job waits for an answer; `questions` says which.
+            BudgetExhausted: it reached a ceiling. It keeps what it finished; `resume(budget=...)` goes on.
+            JobFailed: a step failed for good, or the deadline passed.
+            JobCancelled: it was cancelled.
+            TimeoutError: it is not done yet.
+        """
+        return without_loop(self._job.result(timeout))
+
+    def answer(self, answers: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        """Answer questions, by field or by question id. What waited only for them goes on where it was.
+
+        Raises:
+            InvalidRequest: an answer has the wrong type, is to no question of this job, or differs from an earlier one.
+        """
+        without_loop(self._job.answer(answers, **named))
+
+    def approve(self, question_id: str) -> None:
+        """Say yes to a question of kind approval."""
+        without_loop(self._job.approve(question_id))
+
+    def decline(self, question_id: str) -> None:
+        """Say no to a question of kind approval."""
+        without_loop(self._job.decline(question_id))
+
+    def cancel(self) -> JobStatus:
+        """End the job now: no tool call starts any more, running ones are cancelled. Returns its final status."""
+        return without_loop(self._job.cancel())
+
+    def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
+        """Go on with a failed job from where it stopped, under a larger budget if one is given.
+
+        `budget.seconds` counts from now. Finished steps are not run again.
+
+        Raises:
+            InvalidRequest: the job has not failed, or a ceiling is below what is spent.
+        """
+        without_loop(self._job.resume(budget))

@@ -1,0 +1,103 @@
+"""What is an amount, what is none, and what the ledger makes of it."""
+
+import decimal
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator import Budget, InvalidRequest
+from orchestrator.budget import KINDS, LARGEST, MICRO, Spend
+
+COUNTED = ("steps", "tool_calls", "tokens")
+MEASURED = ("seconds", "usd")
+
+
+@pytest.mark.parametrize("amount", [-1, -0.000001, math.nan, math.inf, -math.inf, 1e30, 10**300, 2**60])
+@pytest.mark.parametrize("kind", [*COUNTED, *MEASURED])
+def test_what_cannot_be_counted_is_refused_by_name(kind: str, amount: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"budget {kind} must be"):
+        Budget(**{kind: amount})
+
+
+@pytest.mark.parametrize("amount", [True, False, "5", "", b"5", [5], {}, 1j, decimal.Decimal(5), object()])
+@pytest.mark.parametrize("kind", [*COUNTED, *MEASURED])
+def test_what_is_no_number_is_refused_by_name(kind: str, amount: Any) -> None:
+    with pytest.raises(InvalidRequest, match=f"budget {kind} must be a .*number, not"):
+        Budget(**{kind: amount})
+
+
+@pytest.mark.parametrize("kind", COUNTED)
+def test_what_is_counted_is_whole(kind: str) -> None:
+    one: Any = 1.0
+    with pytest.raises(InvalidRequest, match=r"must be a whole number, not 1\.0"):
+        Budget(**{kind: one})
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_nothing_is_a_ceiling_and_none_is_no_ceiling(kind: str) -> None:
+    assert Budget(**{kind: 0}).ceilings()[kind] == 0
+    assert Budget().ceilings()[kind] == -1
+    assert Budget(usd=-0.0).ceilings()["usd"] == 0
+
+
+@given(st.integers(0, LARGEST // MICRO))
+def test_whole_dollars_and_counts_are_exact(amount: int) -> None:
+    assert Budget(usd=amount, steps=amount).ceilings() == {
+        "steps": amount,
+        "tool_calls": -1,
+        "tokens": -1,
+        "usd": amount * MICRO,
+    }
+
+
+@given(st.integers(0, 10**12))
+def test_every_millionth_of_a_dollar_survives(micro: int) -> None:
+    assert Budget(usd=micro / MICRO).ceilings()["usd"] == micro
+
+
+@given(st.floats())
+def test_any_float_is_money_or_refused(amount: float) -> None:
+    try:
+        ceiling = Budget(usd=amount).ceilings()["usd"]
+    except InvalidRequest:
+        assert not 0 <= amount <= LARGEST / MICRO
+    else:
+        assert 0 <= ceiling <= LARGEST
+        assert abs(ceiling - amount * MICRO) <= 1
+
+
+@pytest.mark.parametrize(
+    ("given_", "problem"),
+    [
+        ({"stepps": 1}, "stepps.*its ceilings are steps, tool_calls, tokens, seconds, usd"),
+        ({"usd": "1"}, "budget usd must be a number, not '1'"),
+        ({1: 2}, "its ceilings are"),
+        ("usd=1", "its ceilings are"),
+        (5, "its ceilings are"),
+        ([("usd", 1)], "its ceilings are"),
+    ],
+)
+def test_what_is_no_budget_is_refused(given_: Any, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        Budget.of(given_)
+
+
+def test_a_budget_is_made_of_what_callers_pass() -> None:
+    assert Budget.of(None) == Budget.of({}) == Budget()
+    assert Budget.of({"usd": 1, "steps": None}) == Budget(usd=1)
+    assert Budget.of(Budget(steps=3)) == Budget(steps=3)
+
+
+@given(st.dictionaries(st.sampled_from(KINDS), st.tuples(*[st.integers(0, 10**9)] * 3)))
+def test_the_ledger_reads_what_the_record_says(lines: dict[str, tuple[int, int, int]]) -> None:
+    row: dict[str, str] = {}
+    for kind, (spent, held, free) in lines.items():
+        row |= {f"spent:{kind}": str(spent), f"held:{kind}": str(held), f"max:{kind}": str(spent + held + free)}
+    spend = Spend.read(row)
+    for kind in KINDS:
+        line = getattr(spend, kind)
+        spent, held, free = lines.get(kind, (0, 0, None))
+        assert (line.spent, line.reserved, line.free) == (spent, held, free)
