@@ -1,0 +1,145 @@
+"""Carries finished spans out of the process in batches, on a thread of its own.
+
+Not OpenTelemetry's `BatchSpanProcessor`: that waits up to 30 s for a dead exporter at exit, starts a thread in every
+forked child, and cannot bound a flush. This one starts its thread with the first span and never holds anybody up.
+"""
+
+import collections
+import logging
+import os
+import threading
+import time
+import weakref
+from collections.abc import Callable, Sequence
+
+from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
+
+Export = Callable[[Sequence[ReadableSpan]], None]
+
+THREAD = "surefoot-spans"
+ROOM = 8_192
+BATCH = 512
+EVERY_S = 0.25
+
+log = logging.getLogger(__name__)
+
+
+class Batches:
+    """A queue of finished spans and the thread that exports them; full or failing, it counts what is lost."""
+
+    def __init__(self, to: str, export: Export, *, pause_s: float) -> None:
+        """`pause_s`: how long after a failure no further attempt is made."""
+        self.to = to
+        self._export = export
+        self._pause_s = pause_s
+        self._begin()
+        _alive.add(self)
+
+    def _begin(self) -> None:
+        self.lost = 0
+        self._queue: collections.deque[ReadableSpan] = collections.deque()
+        self._flushes: collections.deque[threading.Event] = collections.deque()
+        self._filled, self._hurry = threading.Event(), threading.Event()
+        self._starting = threading.Lock()
+        self._thread: threading.Thread | None = None
+        self._stopped = False
+        self._resume_at = 0.0
+
+    def after_fork(self) -> None:
+        """In a forked child: the parent's thread is not here, and its spans are the parent's to send."""
+        stopped = self._stopped
+        self._begin()
+        self._stopped = stopped
+
+    def add(self, span: ReadableSpan) -> None:
+        """Take over a finished span."""
+        if self._stopped or len(self._queue) >= ROOM:
+            self.lost += 1
+            return
+        self._queue.append(span)
+        if self._thread is None:
+            self._start()
+        if not self._filled.is_set():
+            self._filled.set()
+        if len(self._queue) >= BATCH and not self._hurry.is_set():
+            self._hurry.set()
+
+    def flush(self, timeout_s: float) -> bool:
+        """Send what is here; False if that did not succeed in time."""
+        if self._thread is None:
+            return True
+        done = threading.Event()
+        self._flushes.append(done)
+        self._filled.set()
+        self._hurry.set()
+        return done.wait(timeout_s) and self._resume_at == 0
+
+    def stop(self, timeout_s: float) -> None:
+        """Flush, and take no more."""
+        self.flush(timeout_s)
+        self._stopped = True
+        self._filled.set()
+        self._hurry.set()
+
+    def _start(self) -> None:
+        with self._starting:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._run, name=f"{THREAD}-{self.to}", daemon=True)
+                self._thread.start()
+
+    def _run(self) -> None:
+        with suppress_instrumentation():  # sending spans makes none
+            while not self._stopped:
+                self._filled.wait()
+                self._hurry.wait(EVERY_S)
+                self._filled.clear()
+                self._hurry.clear()
+                self._drain()
+
+    def _drain(self) -> None:
+        flushes = [self._flushes.popleft() for _ in range(len(self._flushes))]
+        while self._queue:
+            self._send([self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))])
+        for done in flushes:
+            done.set()
+
+    def _send(self, spans: list[ReadableSpan]) -> None:
+        if self._resume_at and time.monotonic() < self._resume_at:
+            self.lost += len(spans)
+            return
+        try:
+            self._export(spans)
+        except Exception as error:  # noqa: BLE001 - whatever an exporter raises, the job goes on
+            self.lost += len(spans)
+            if not self._resume_at:
+                log.warning("spans are being lost: %s does not take them: %s: %s", self.to, type(error).__name__, error)
+            self._resume_at = time.monotonic() + self._pause_s
+        else:
+            if self._resume_at:
+                log.warning("spans are taken again by %s; %d were lost", self.to, self.lost)
+            self._resume_at = 0.0
+
+
+class Outlet(SpanProcessor):
+    """Where a provider's finished spans go; a forked child gives the inherited one its own batches."""
+
+    def __init__(self) -> None:
+        self.batches: tuple[Batches, ...] = ()
+
+    def on_end(self, span: ReadableSpan) -> None:
+        """Hand on a finished span."""
+        if span.context is not None and span.context.trace_flags.sampled:
+            for batches in self.batches:
+                batches.add(span)
+
+
+_alive: "weakref.WeakSet[Batches]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for batches in list(_alive):
+        batches.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,81 @@
+"""Every name that leaves Surefoot in a span: the one public table.
+
+Names follow OpenTelemetry's GenAI and MCP conventions where these say something; what is ours starts with `surefoot.`.
+"""
+
+from enum import StrEnum
+
+TRACER = "surefoot"
+
+# Span names: operation and target, e.g. "invoke_agent flights". Also the value of `gen_ai.operation.name`.
+INVOKE_WORKFLOW = "invoke_workflow"
+INVOKE_AGENT = "invoke_agent"
+EXECUTE_TOOL = "execute_tool"
+
+
+class Stage(StrEnum):
+    """Names of the spans for what happens to a job outside its steps."""
+
+    PLAN = "plan"
+    ANSWER = "answer"
+    RESUME = "resume"
+    CANCEL = "cancel"
+
+
+class Happening(StrEnum):
+    """Names of the events inside a span."""
+
+    CHECKPOINT = "surefoot.checkpoint"
+    BUDGET_REFUSED = "surefoot.budget.refused"
+
+
+class Outcome(StrEnum):
+    """How a step, attempt or tool call ended: the values of `surefoot.outcome`."""
+
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+    WAITING = "waiting"
+    IN_DOUBT = "in doubt"
+    RETRY = "retry"
+    CANCELLED = "cancelled"
+
+
+class Kind(StrEnum):
+    """What kind of failure it was: the values of `error.type` on our spans."""
+
+    TIMEOUT = "timeout"
+    REJECTED = "rejected"
+    UNAVAILABLE = "unavailable"
+    OUTCOME_UNKNOWN = "outcome unknown"
+    IN_DOUBT = "in doubt"
+    INVALID_DATA = "invalid data"
+    BUDGET = "budget"
+    UNHANDLED = "unhandled"
+
+
+# Attributes: OpenTelemetry's own.
+ERROR_TYPE = "error.type"
+OPERATION = "gen_ai.operation.name"
+WORKFLOW = "gen_ai.workflow.name"
+AGENT = "gen_ai.agent.name"
+TOOL = "gen_ai.tool.name"
+TOOL_CALL_ID = "gen_ai.tool.call.id"
+TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
+TOOL_RESULT = "gen_ai.tool.call.result"
+SERVICE = "service.name"
+SERVICE_INSTANCE = "service.instance.id"
+
+# Attributes: ours.
+JOB = "surefoot.job.id"
+TENANT = "surefoot.tenant"
+STEP = "surefoot.step"
+STEP_NUMBER = "surefoot.step.number"
+STEP_TOTAL = "surefoot.step.total"
+ATTEMPT = "surefoot.attempt"
+QUEUE_WAIT_MS = "surefoot.queue_wait_ms"
+DEDUP_KEY = "surefoot.dedup_key"
+EFFECT = "surefoot.effect"
+REPLAYED = "surefoot.replayed"
+OUTCOME = "surefoot.outcome"
+REDACTED_MARK = "[redacted]"

@@ -1,0 +1,183 @@
+"""Takes secrets out of what is shown: by the name of a field, and by the shape of a value.
+
+One policy for spans, logs, events and the command line. It errs on the side of hiding, its cost is bounded however
+large the value is, and it never raises.
+"""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import Any, Final, cast
+
+from orchestrator.telemetry.names import REDACTED_MARK
+
+CUT_AT: Final = 2_000
+"""Characters of a value that are kept."""
+
+DEEPEST: Final = 20
+SHORTEST, SHORTEST_CARD = 8, 13
+"""Shorter texts hold no secret that its shape would show."""
+
+_WORDS: Final = frozenset(
+    {"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "authorization", "auth", "bearer", "jwt"}
+    | {"credential", "cookie", "signature", "card", "cvv", "cvv2", "cvc", "iban", "ssn", "pin", "otp"}
+)
+_JOINED: Final = re.compile(
+    r"password|passwd|passphrase|secret|credential|apikey|accesskey|privatekey|signingkey|sessionid|sessionkey"
+    r"|cardnumber|creditcard|accesstoken|refreshtoken|authtoken|idtoken|securitycode"
+)
+_CAMEL: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+
+# The slow patterns search a text only if it has what they need.
+_LONG: Final = re.compile(r"[A-Za-z0-9_-]{10}")
+_SHAPE_SIGNS: Final = re.compile(r"ey[JI]|[spr]k[-_]|-----BEGIN|gh[pousr]_|github_pat_|glpat-|xox|AKIA|ASIA|AIza")
+_SHAPES: Final = re.compile(
+    r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)"
+    r"|\bey[JI][A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){0,4}"
+    r"|\b[spr]k[-_][A-Za-z0-9_-]{8,}"
+    r"|\b(?:gh[pousr]_|github_pat_|glpat-|xox[a-z]-|AKIA|ASIA|AIza)[A-Za-z0-9_-]{8,}",
+    re.DOTALL,
+)
+_SCHEME: Final = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}|\b(basic\s+)[A-Za-z0-9+/=]{12,}")
+_URL_USER: Final = re.compile(r"(://[^\s/:@\"']{0,256}:)[^\s/@\"']{1,512}(?=@)")
+_NAME: Final = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{2,})\\?[\"']?\s{0,4}[:=]\s{0,4}")
+_VALUE: Final = re.compile(
+    r"\\?\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'[^']*(?:'|\Z)|(?i:(?:Bearer|Basic|Token)\s+)?(?:\[redacted\]|[^\s\"'&,;)}\]]+)"
+)
+_CARD: Final = re.compile(r"(?<![\w.-])[3-6](?:[ -]?\d){12,18}(?![\w-])")
+_NO_SECRET: Final = frozenset({"", "null", "None", "true", "false", REDACTED_MARK})
+
+
+@lru_cache(maxsize=4_096)
+def is_secret(name: str) -> bool:
+    """Whether a field of this name holds a secret."""
+    parts = [part.lower() for part in re.split(r"[^A-Za-z0-9]+", _CAMEL.sub("_", name)) if part]
+    return any(part in _WORDS or part.removesuffix("s") in _WORDS for part in parts) or bool(
+        _JOINED.search("".join(parts))
+    )
+
+
+def redact_text(text: str) -> str:
+    """The text without what looks like a secret, cut."""
+    if len(text) < SHORTEST:
+        return text
+    head = _without_secrets(text[: 4 * CUT_AT])
+    if len(head) > CUT_AT or len(text) > 4 * CUT_AT:
+        return f"{head[:CUT_AT]}… (cut from {len(text):,} characters)"
+    return head
+
+
+def redact(value: Any, name: str = "") -> Any:
+    """A copy of a JSON-like value without secrets, cut; `name` is the field it stands in."""
+    return _copy(value, name, 0, [4 * CUT_AT])
+
+
+def as_text(value: Any) -> str:
+    """A value as redacted JSON, cut; a text stays as it is."""
+    if isinstance(value, str):
+        return redact_text(value)
+    text = json.dumps(_copy(value, "", 0, [CUT_AT]), ensure_ascii=False)
+    return text if len(text) <= CUT_AT else f"{text[:CUT_AT]}… (cut)"
+
+
+def _without_secrets(text: str) -> str:
+    if _LONG.search(text) and _SHAPE_SIGNS.search(text):
+        text = _SHAPES.sub(REDACTED_MARK, text)
+    if ":" in text or "=" in text:
+        text = _URL_USER.sub(r"\1" + REDACTED_MARK, text) if "://" in text else text
+        text = _without_values(text)
+    low = text.lower()
+    if "bearer" in low or "basic" in low:
+        text = _SCHEME.sub(lambda m: (m[1] or m[2]) + REDACTED_MARK, text)
+    return _CARD.sub(_card, text) if len(text) >= SHORTEST_CARD else text
+
+
+def _without_values(text: str) -> str:
+    """Hide the values of secrets that a text names: `password=...`, `"api_key": "..."`, `Authorization: Bearer ...`."""
+    parts: list[str] = []
+    at = 0
+    for match in _NAME.finditer(text):
+        name = match[1]
+        if match.start() < at or not is_secret(name):
+            continue
+        value = _VALUE.match(text, match.end())
+        if value is None or value[0].strip("\\\"'") in _NO_SECRET or ("token" in name.lower() and value[0].isdigit()):
+            continue
+        parts += (text[at : match.end()], REDACTED_MARK)
+        at = value.end()
+    return "".join(parts) + text[at:] if parts else text
+
+
+def _copy(value: Any, name: str, depth: int, room: list[int]) -> Any:
+    """`room` counts down the characters that may still be kept."""
+    room[0] -= 4
+    if name and _hides(name, value):
+        return REDACTED_MARK
+    if value is None or isinstance(value, bool | float):
+        return value
+    if isinstance(value, int):
+        return value if -(10**12) < value < 10**12 else _large(value)
+    if isinstance(value, Mapping | list | tuple | set | frozenset):
+        return _copy_of_many(value, depth, room) if depth < DEEPEST else "…"
+    text = redact_text(value if isinstance(value, str) else _shown(value))
+    room[0] -= len(text)
+    return text
+
+
+def _copy_of_many(value: Any, depth: int, room: list[int]) -> Any:
+    if isinstance(value, Mapping):
+        return _copy_of_mapping(cast("Mapping[Any, Any]", value), depth, room)
+    copies: list[Any] = []
+    for inner in value:
+        if room[0] < 0:
+            copies.append("…")
+            break
+        copies.append(_copy(inner, "", depth + 1, room))
+    return copies
+
+
+def _copy_of_mapping(value: Mapping[Any, Any], depth: int, room: list[int]) -> dict[str, Any]:
+    copy: dict[str, Any] = {}
+    for key, inner in value.items():
+        if room[0] < 0:
+            copy["…"] = "…"
+            break
+        name = key if isinstance(key, str) else _shown(key)
+        room[0] -= len(name)
+        copy[_key(name)] = _copy(inner, name, depth + 1, room)
+    return copy
+
+
+@lru_cache(maxsize=4_096)
+def _key(name: str) -> str:
+    return redact_text(name)
+
+
+def _hides(name: str, value: Any) -> bool:
+    """Counts and flags such as `max_tokens: 500` or `authorized: true` are no secrets."""
+    if value is None or isinstance(value, bool) or not is_secret(name):
+        return False
+    return not (isinstance(value, int | float) and "token" in name.lower())
+
+
+def _large(value: int) -> Any:
+    """A card's number may be a number; and Python refuses to print the very large."""
+    if value.bit_length() > 256:  # noqa: PLR2004 - more than any id
+        return f"… (a number of {value.bit_length():,} bits)"
+    return value if redact_text(str(value)) == str(value) else REDACTED_MARK
+
+
+def _shown(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception as error:  # noqa: BLE001 - anybody's __str__
+        return f"<{type(value).__name__}, whose text is a {type(error).__name__}>"
+
+
+def _card(match: re.Match[str]) -> str:
+    """Only numbers with a valid check digit (Luhn's) are card numbers."""
+    total = 0
+    for i, digit in enumerate(reversed([int(c) for c in match[0] if c.isdigit()])):
+        total += sum(divmod(digit * 2, 10)) if i % 2 else digit
+    return REDACTED_MARK if total % 10 == 0 else match[0]

@@ -1,0 +1,96 @@
+"""Starts and stops telemetry in a process: where spans go, and who is traced."""
+
+import atexit
+from typing import TYPE_CHECKING, Protocol
+
+from orchestrator.settings import Settings
+from orchestrator.telemetry import names
+from orchestrator.telemetry.spans import Spans
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import TracerProvider
+
+    from orchestrator.telemetry.batches import Batches, Outlet
+
+STOP_PATIENCE_S = 2.0
+
+
+class SpanSink(Protocol):
+    """Keeps the spans of jobs; called from a thread of its own, never from an event loop."""
+
+    def append(self, job_id: str, spans: list[bytes]) -> None:
+        """Add spans, each a JSON object, to a job's trace. An error loses these spans and nothing else."""
+        ...
+
+
+class Telemetry:
+    """What a process records, and where it sends it. `spans` makes the spans."""
+
+    def __init__(self, provider: "TracerProvider | None" = None, outlet: "Outlet | None" = None) -> None:
+        self.spans = Spans(provider.get_tracer(names.TRACER) if provider is not None else None)
+        self._provider = provider
+        self._outlet = outlet
+
+    @property
+    def lost(self) -> int:
+        """Spans that were dropped because their destination was down or too slow."""
+        return sum(batches.lost for batches in self._batches)
+
+    def instrument_celery(self) -> None:
+        """Let Celery's tasks be spans, and messages carry the trace.
+
+        For worker processes only: publishing a task that the process does not know would leave its span open.
+        """
+        if self._provider is not None:
+            from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415 - imports Celery
+
+            if not CeleryInstrumentor().is_instrumented_by_opentelemetry:
+                CeleryInstrumentor().instrument(tracer_provider=self._provider)
+
+    def flush(self, timeout_s: float = STOP_PATIENCE_S) -> bool:
+        """Send what is recorded; False if that did not succeed in time."""
+        sent = [batches.flush(timeout_s) for batches in self._batches]
+        return all(sent)
+
+    def stop(self, timeout_s: float = STOP_PATIENCE_S) -> None:
+        """Send what is recorded and record no more. Repeating it is harmless."""
+        for batches in self._batches:
+            batches.stop(timeout_s)
+        atexit.unregister(self.stop)
+
+    @property
+    def _batches(self) -> "tuple[Batches, ...]":
+        return self._outlet.batches if self._outlet is not None else ()
+
+    @property
+    def source(self) -> "tuple[TracerProvider, Outlet] | None":
+        """What a child process made by fork takes over."""
+        return (self._provider, self._outlet) if self._provider is not None and self._outlet is not None else None
+
+
+_process: Telemetry | None = None
+
+
+def start(settings: Settings, service: str, sink: SpanSink | None = None, *, own_process: bool = False) -> Telemetry:
+    """Start recording; in a forked child, call it again.
+
+    `own_process`: the process is Surefoot's (a worker, the sweeper), so its libraries are traced too; in a program
+    of somebody else the global tracer provider is left alone.
+    """
+    global _process  # noqa: PLW0603 - OpenTelemetry's global provider can be set once a process
+    if not settings.trace or (sink is None and not settings.otlp_endpoint):
+        return Telemetry()
+    from orchestrator.telemetry import export, provider  # noqa: PLC0415 - the SDK costs 50 ms: not without tracing
+
+    inherited = None
+    if own_process and _process is not None:
+        _process.stop()
+        inherited = _process.source
+    traced, outlet = inherited or provider.make(service)
+    outlet.batches = export.destinations(settings.otlp_endpoint, sink)
+    telemetry = Telemetry(traced, outlet)
+    atexit.register(telemetry.stop)
+    if own_process:
+        _process = telemetry
+        provider.make_global(traced)
+    return telemetry

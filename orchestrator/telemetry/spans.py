@@ -1,0 +1,216 @@
+"""Opens the spans of a job: its root, its steps, its tool calls, and what happens to it in between.
+
+The job's id is its trace id, and the last half of the id is the root span's id: any process can name a job's root
+without being told, so a step that is re-driven after a crash still hangs where it belongs.
+"""
+
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar, Token
+from types import TracebackType
+from typing import Any, Final, Self
+
+from opentelemetry import context as otel_context
+from opentelemetry import trace
+from opentelemetry.context import Context
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, Tracer
+
+from orchestrator.telemetry import names
+from orchestrator.telemetry.names import Happening, Kind, Outcome, Stage
+from orchestrator.telemetry.redaction import as_text, redact_text
+
+ROOT_OF: ContextVar[str] = ContextVar("surefoot_root_of", default="")
+"""The job whose root span is being started; the generator of ids (`ids.py`) reads it."""
+
+
+def traceparent(job_id: str) -> str:
+    """The W3C trace context of a job's root span, for message headers."""
+    return f"00-{job_id}-{job_id[16:]}-01"
+
+
+@contextmanager
+def unrecorded() -> Generator[None]:
+    """Whatever is traced inside is not sampled."""
+    token = otel_context.attach(trace.set_span_in_context(NonRecordingSpan(SpanContext(1, 1, is_remote=False))))
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
+class Span:
+    """A span in progress; as a context manager it is the current one. Without tracing, nothing."""
+
+    __slots__ = ("_ended", "_judged", "_span", "_token")
+
+    def __init__(self, span: trace.Span | None) -> None:
+        self._span = span
+        self._token: Token[Context] | None = None
+        self._judged = False
+        self._ended = False
+
+    def set(self, name: str, value: str | float | bool) -> None:
+        """Record one attribute, from `names`."""
+        if self._span is not None:
+            self._span.set_attribute(name, redact_text(value) if isinstance(value, str) else value)
+
+    def event(self, what: Happening, /, **details: str | float | bool) -> None:
+        """Record that something happened now."""
+        if self._span is not None:
+            self._span.add_event(what, details)
+
+    def answer(self, value: Any, *, replayed: bool = False) -> None:
+        """Record a tool call's answer, redacted and cut, and whether it came from the journal."""
+        if self._span is not None:
+            self._span.set_attribute(names.TOOL_RESULT, as_text(value))
+            self._span.set_attribute(names.REPLAYED, replayed)
+            self.end_as(Outcome.SUCCEEDED)
+
+    def end_as(self, outcome: Outcome) -> None:
+        """Say how it ended, when that is no error; an exception that passes later is not counted as one."""
+        if self._span is not None:
+            self._judged = True
+            self._span.set_attribute(names.OUTCOME, outcome.value)
+
+    def fail(self, kind: str, message: str, outcome: Outcome = Outcome.FAILED) -> None:
+        """Say that it failed, what kind of failure it was (one of `names.Kind`) and why."""
+        if self._span is not None:
+            self._judged = True
+            self._span.set_attribute(names.OUTCOME, outcome.value)
+            self._span.set_attribute(names.ERROR_TYPE, str(kind))
+            self._span.set_status(Status(StatusCode.ERROR, redact_text(message)))
+
+    def discard(self) -> None:
+        """Forget the span: what it stood for did not happen."""
+        self._ended = True
+
+    def __enter__(self) -> Self:
+        if self._span is not None:
+            self._token = otel_context.attach(trace.set_span_in_context(self._span))
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._span is None or self._token is None:
+            return
+        if error is not None and not self._judged:
+            self._passed(error)
+        otel_context.detach(self._token)
+        self._token = None
+        if not self._ended:
+            self._ended = True
+            self._span.end()
+
+    def _passed(self, error: BaseException) -> None:
+        if not isinstance(error, Exception):  # cancelled, or the process is leaving: not the step's fault
+            self.end_as(Outcome.CANCELLED)
+            return
+        assert self._span is not None
+        self._span.record_exception(error)
+        self.fail(
+            Kind.TIMEOUT if isinstance(error, TimeoutError) else Kind.UNHANDLED, f"{type(error).__name__}: {error}"
+        )
+
+
+NOTHING: Final = Span(None)
+
+
+class Spans:
+    """Makes the spans of jobs; `Spans(None)` makes none and costs nothing."""
+
+    __slots__ = ("_tracer",)
+
+    def __init__(self, tracer: Tracer | None) -> None:
+        self._tracer = tracer
+
+    @property
+    def on(self) -> bool:
+        """Whether spans are recorded."""
+        return self._tracer is not None
+
+    def open_job(self, job_id: str, workflow: str, *, tenant: str = "") -> Span:
+        """The root span of a job, from `submit` being called to its first messages being enqueued.
+
+        A span of the caller's own is linked, not made the parent: the trace is the job's.
+        """
+        if self._tracer is None:
+            return NOTHING
+        caller = trace.get_current_span().get_span_context()
+        attributes = {names.OPERATION: names.INVOKE_WORKFLOW, names.WORKFLOW: workflow, names.JOB: job_id}
+        if tenant:
+            attributes[names.TENANT] = tenant
+        token = ROOT_OF.set(job_id)
+        try:
+            return Span(
+                self._tracer.start_span(
+                    f"{names.INVOKE_WORKFLOW} {workflow}",
+                    context=Context(),
+                    attributes=attributes,
+                    links=[Link(caller)] if caller.is_valid else None,
+                )
+            )
+        finally:
+            ROOT_OF.reset(token)
+
+    def stage(self, stage: Stage, job_id: str, **attributes: str | float | bool) -> Span:
+        """What happens to a job outside its steps: planned, answered, resumed, cancelled, re-driven."""
+        if self._tracer is None:
+            return NOTHING
+        attributes[names.JOB] = job_id
+        return Span(self._tracer.start_span(stage.value, context=_within(job_id), attributes=attributes))
+
+    def step(
+        self,
+        job_id: str,
+        step: str,
+        specialist: str,
+        *,
+        number: int,
+        total: int,
+        attempt: int,
+        queue_wait_ms: float = -1,
+    ) -> Span:
+        """One attempt of a step."""
+        if self._tracer is None:
+            return NOTHING
+        attributes: dict[str, str | float] = {
+            names.OPERATION: names.INVOKE_AGENT,
+            names.AGENT: specialist,
+            names.JOB: job_id,
+            names.STEP: step,
+            names.STEP_NUMBER: number,
+            names.STEP_TOTAL: total,
+            names.ATTEMPT: attempt,
+        }
+        if queue_wait_ms >= 0:
+            attributes[names.QUEUE_WAIT_MS] = queue_wait_ms
+        name = f"{names.INVOKE_AGENT} {specialist}"
+        return Span(self._tracer.start_span(name, context=_within(job_id), attributes=attributes))
+
+    def tool(self, job_id: str, tool: str, arguments: Mapping[str, Any], *, key: str, effect: str = "") -> Span:
+        """One tool call, replayed or sent; the arguments are redacted and cut."""
+        if self._tracer is None:
+            return NOTHING
+        attributes = {
+            names.OPERATION: names.EXECUTE_TOOL,
+            names.TOOL: tool,
+            names.TOOL_CALL_ID: key,
+            names.DEDUP_KEY: key,
+            names.JOB: job_id,
+            names.TOOL_ARGUMENTS: as_text(arguments),
+        }
+        if effect:
+            attributes[names.EFFECT] = effect
+        name = f"{names.EXECUTE_TOOL} {tool}"
+        return Span(self._tracer.start_span(name, context=_within(job_id), attributes=attributes))
+
+
+def _within(job_id: str) -> Context | None:
+    """Where a job's span belongs: under the current span if that is the job's, else under the job's root."""
+    current = trace.get_current_span().get_span_context()
+    trace_id = int(job_id, 16)
+    if current.trace_id == trace_id and current.is_valid:
+        return None
+    root = SpanContext(trace_id, int(job_id[16:], 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
+    return trace.set_span_in_context(NonRecordingSpan(root), Context())

@@ -1,0 +1,95 @@
+"""Two places for spans to go: a sink in memory, and an OTLP collector that decodes what a real one would."""
+
+import gzip
+import json
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import uuid_utils
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from orchestrator.settings import load
+from orchestrator.telemetry import Telemetry, start
+from orchestrator.telemetry.tree import Trace
+
+
+class Memory:
+    """Keeps the rows of each job."""
+
+    def __init__(self) -> None:
+        self.jobs: dict[str, list[bytes]] = {}
+
+    def append(self, job_id: str, spans: list[bytes]) -> None:
+        self.jobs.setdefault(job_id, []).extend(spans)
+
+    def spans(self, job_id: str) -> dict[str, dict[str, Any]]:
+        """By name."""
+        return {span["name"]: span for span in map(json.loads, self.jobs.get(job_id, []))}
+
+    def trace(self, job_id: str) -> Trace:
+        trace = Trace.read(self.jobs[job_id])
+        assert trace is not None
+        return trace
+
+
+class Collector:
+    """What arrived: (service, span) pairs, and the whole of it as bytes."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self.spans: list[tuple[str, Any]] = []
+        self.raw = b""
+
+    def take(self, body: bytes) -> None:
+        self.raw += body
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            service = next(a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
+            for scope in resource.scope_spans:
+                self.spans += [(service, span) for span in scope.spans]
+
+
+@contextmanager
+def collector() -> Generator[Collector]:
+    """An OTLP/HTTP intake on a free port."""
+
+    class Intake(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+            assert self.path == "/v1/traces"
+            received.take(body)
+            self.send_response(200)
+            self.send_header("content-length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Intake)
+    received = Collector(f"http://127.0.0.1:{server.server_port}")
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield received
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+@contextmanager
+def recording(otlp: str = "", sink: Memory | None = None) -> Generator[tuple[Telemetry, Memory]]:
+    """Telemetry of a client process, into memory."""
+    memory = sink or Memory()
+    telemetry = start(load(trace=True, otlp_endpoint=otlp), "test", memory)
+    try:
+        yield telemetry, memory
+    finally:
+        telemetry.stop()
+
+
+def new_job() -> str:
+    return uuid_utils.uuid7().hex
