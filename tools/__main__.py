@@ -1,0 +1,49 @@
+"""`python -m tools`: lists the tools of an mcp.json, as a check that every server answers."""
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from tools.config import InvalidToolConfig, load
+from tools.outcome import ToolFailure
+from tools.servers import Tool, ToolServers
+
+
+def main() -> int:
+    """Print a line a tool, or JSON."""
+    parser = argparse.ArgumentParser(prog="surefoot tools", description="The tools of an mcp.json.")
+    parser.add_argument("--config", type=Path, required=True, help="the mcp.json")
+    parser.add_argument("--json", action="store_true", help="for programs")
+    options = parser.parse_args()
+    try:
+        listed = asyncio.run(_list(options.config))
+    except (InvalidToolConfig, ToolFailure) as error:
+        print(f"surefoot tools: {error}", file=sys.stderr)  # noqa: T201 - a command line's answer
+        return 1
+    if options.json:
+        print(json.dumps([_facts(tool) for tool in listed], indent=2))  # noqa: T201
+    else:
+        wide = max((len(tool.name) for tool in listed), default=0)
+        for tool in listed:
+            print(f"{tool.name:{wide}}  {tool.effect:10}  {tool.description.splitlines()[0][:80]}")  # noqa: T201
+    return 0
+
+
+async def _list(path: Path) -> list[Tool]:
+    servers = ToolServers(load(path))
+    try:
+        return sorted(await servers.tools(), key=lambda tool: tool.name)
+    finally:
+        await servers.close()
+
+
+def _facts(tool: Tool) -> dict[str, Any]:
+    names = ("name", "description", "effect", "digest", "price_micro_usd", "timeout_s", "lookup", "input_schema")
+    return {name: getattr(tool, name) for name in names}
+
+
+if __name__ == "__main__":
+    sys.exit(main())

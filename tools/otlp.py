@@ -1,0 +1,75 @@
+"""Exports a tool server's spans by OTLP over HTTP.
+
+What leaves is an allow-list of names, numbers and kinds of errors: no arguments, answers or messages, so no secrets.
+"""
+
+import atexit
+import logging
+import time
+from collections.abc import Callable, Sequence
+
+from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.http import trace_exporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import Status
+
+TIMEOUT_S, PAUSE_S, EVERY_MS = 2.0, 10.0, 500
+SHOWN = frozenset(
+    {"mcp.method.name", "mcp.protocol.version", "jsonrpc.request.id", "gen_ai.operation.name", "gen_ai.tool.name"}
+    | {"error.type", "rpc.response.status_code"}
+)
+
+
+def trace_this_process(service: str, endpoint: str) -> Callable[[], None]:
+    """Make every span of this process go to the endpoint; returns how to stop."""
+    provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
+    provider.add_span_processor(BatchSpanProcessor(Bare(endpoint), schedule_delay_millis=EVERY_MS))
+    trace.set_tracer_provider(provider)
+
+    def stop() -> None:
+        atexit.unregister(stop)
+        provider.shutdown()
+
+    atexit.register(stop)
+    return stop
+
+
+class Bare(SpanExporter):
+    """Sends spans without what is not on the list; a collector that is down is tried again after a pause."""
+
+    def __init__(self, endpoint: str) -> None:
+        url = endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"
+        self._exporter = trace_exporter.OTLPSpanExporter(endpoint=url, timeout=TIMEOUT_S)
+        self._resume_at = 0.0
+        logging.getLogger(trace_exporter.__name__).setLevel(logging.CRITICAL)  # a collector that is down is no news
+
+    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+        """Send a batch, or drop it while the collector is down."""
+        if time.monotonic() < self._resume_at:
+            return SpanExportResult.FAILURE
+        result = self._exporter.export([bare(span) for span in spans])
+        if result is not SpanExportResult.SUCCESS:
+            self._resume_at = time.monotonic() + PAUSE_S
+        return result
+
+    def shutdown(self) -> None:
+        """Close the connection."""
+        self._exporter.shutdown()
+
+
+def bare(span: ReadableSpan) -> ReadableSpan:
+    """A copy with nothing but what is on the list."""
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={name: value for name, value in (span.attributes or {}).items() if name in SHOWN},
+        kind=span.kind,
+        status=Status(span.status.status_code),
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )

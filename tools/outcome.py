@@ -1,0 +1,37 @@
+"""What can go wrong with a tool call. Three names, and what each allows."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class ToolFailure(Exception):
+    """A tool call did not bring an answer."""
+
+    def __init__(self, tool: str, message: str) -> None:
+        """`tool` is "<server>.<tool>", or the server alone when it could not be asked."""
+        super().__init__(f"{tool}: {message}")
+        self.tool = tool
+
+
+class Rejected(ToolFailure):
+    """A definite no: the tool, its schema or the allow-list refused. Never repeated."""
+
+
+class Unavailable(ToolFailure):
+    """Certainly not executed: it may be repeated, not before `retry_after_s` where the server says so."""
+
+    def __init__(self, tool: str, message: str, retry_after_s: float | None = None) -> None:
+        super().__init__(tool, message)
+        self.retry_after_s = retry_after_s
+
+
+class OutcomeUnknown(ToolFailure):
+    """Sent, and nobody knows: repeated with the same key if the tool's effect allows it, else in doubt."""
+
+
+class NeedsInput(Exception):
+    """The tool asks a person before it goes on (MCP input_required)."""
+
+    def __init__(self, tool: str, questions: Sequence[Mapping[str, Any]], request_state: str | None) -> None:
+        super().__init__(f"{tool} needs input")
+        self.tool, self.questions, self.request_state = tool, list(questions), request_state
