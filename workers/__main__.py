@@ -1,0 +1,62 @@
+"""`python -m workers`: one worker. Environment: SUREFOOT_* (docs/configuration.md)."""
+
+import argparse
+import os
+import sys
+
+from orchestrator.errors import SurefootError
+from orchestrator.settings import load
+from orchestrator.state import keys
+from orchestrator.workflow import catalogue
+
+
+def main() -> int:
+    """Parse, check the settings, and become a Celery worker."""
+    parser = argparse.ArgumentParser(prog="surefoot worker", description="Runs steps until SIGTERM.")
+    parser.add_argument(
+        "--concurrency", type=int, default=0, help="steps at once (default: 200 asyncio, cores prefork)"
+    )
+    parser.add_argument(
+        "--pool", choices=("asyncio", "prefork"), default="asyncio", help="prefork: CPU-heavy specialists"
+    )
+    parser.add_argument("--queues", default="", help="specialists' queues, comma separated (default: all)")
+    parser.add_argument("--name", default="", help="shown in Flower (default: the host's name)")
+    parser.add_argument("--events", action="store_true", help="send worker events, for Flower")
+    options = parser.parse_args()
+    try:
+        settings = load()
+        catalogue.load(settings.workflows)
+        queues = _queues(options.queues)
+    except SurefootError as error:
+        print(f"surefoot worker: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up
+        return 2
+    words = ["worker", f"--loglevel={settings.log_level}", "--without-mingle", "--without-gossip", f"--queues={queues}"]
+    words += [f"--hostname={options.name or 'worker'}@%h"]
+    words += [f"--concurrency={options.concurrency or (200 if options.pool == 'asyncio' else os.cpu_count() or 1)}"]
+    words += ["--pool=custom" if options.pool == "asyncio" else "--pool=prefork"]
+    if options.events or settings.events:
+        words.append("--task-events")
+    return _become(options.pool, words)
+
+
+def _queues(wanted: str) -> str:
+    """The broker's queues of these specialists' queues; the re-driven first, since they have waited."""
+    known = catalogue.queues()
+    names = [name.strip() for name in wanted.split(",") if name.strip()] or known
+    unknown = [name for name in names if name not in known]
+    if unknown:
+        raise SurefootError(f"--queues: unknown {', '.join(unknown)}; known: {', '.join(known)}")
+    return ",".join(name(queue) for queue in names for name in (keys.redrive_queue, keys.queue))
+
+
+def _become(pool: str, words: list[str]) -> int:
+    if pool == "asyncio":
+        os.environ["CELERY_CUSTOM_WORKER_POOL"] = "workers.pool:TaskPool"  # read by Celery when it is imported
+    from workers.app import app  # noqa: PLC0415 - Celery looks at the environment when it is imported
+
+    app.worker_main(words)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

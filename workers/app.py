@@ -1,0 +1,91 @@
+"""The Celery application: `celery -A workers.app worker`, or `python -m workers`."""
+
+import gc
+import logging
+from typing import Any
+
+from celery import bootsteps, signals
+from kombu.transport import TRANSPORT_ALIASES
+
+import celeryconfig
+from orchestrator import connect
+from orchestrator.canvas import Canvas, application
+from orchestrator.settings import load
+from orchestrator.state import keys
+from orchestrator.telemetry.logging import configure
+from orchestrator.workflow import catalogue
+from workers import tasks
+from workers.pool import await_
+from workers.sweeper import Sweeper
+from workers.workshop import Workshops, telemetry
+
+settings = load()
+catalogue.load(settings.workflows)
+
+# A setting would not do: kombu takes the transport of a redis+socket:// URL from its scheme.
+TRANSPORT_ALIASES.update(redis="workers.transport:Transport", rediss="workers.transport:Transport")
+app = application(settings, worker=True)
+app.conf.task_queues = [
+    celeryconfig.queue(name(queue), amqp=celeryconfig.is_amqp(app.conf.broker_url))
+    for queue in catalogue.queues()
+    for name in (keys.redrive_queue, keys.queue)
+]
+canvas = Canvas(app)
+workshops = Workshops(settings, canvas)
+tasks.register(app, canvas, workshops, outbox=settings.outbox)
+
+
+class Sweeping(bootsteps.StartStopStep):
+    """Every worker sweeps."""
+
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **options: Any) -> None:
+        super().__init__(parent, **options)
+        self._sweeper = Sweeper(settings, canvas)
+
+    def start(self, parent: Any) -> None:  # noqa: ARG002 - bootsteps' interface
+        """Begin to sweep."""
+        self._sweeper.start()
+
+    def stop(self, parent: Any) -> None:  # noqa: ARG002 - bootsteps' interface
+        """No more sweeps."""
+        self._sweeper.stop()
+
+
+steps: Any = app.steps
+steps["worker"].add(Sweeping)
+
+
+@signals.setup_logging.connect
+def _log(**_: Any) -> None:
+    configure(settings, "surefoot-worker")
+    # quorum queues make Celery set up delayed delivery, which a direct exchange cannot use; the record keeps the delay
+    logging.getLogger("kombu.transport.native_delayed_delivery").setLevel("ERROR")
+    for chatty in (
+        "celery.worker.strategy",
+        "celery.app.trace",
+    ):  # two lines a step: the record and the trace have them
+        logging.getLogger(chatty).setLevel("INFO" if settings.log_level == "DEBUG" else "WARNING")
+
+
+@signals.worker_process_init.connect
+@signals.worker_init.connect
+def _collect_rarely(**_: Any) -> None:
+    """What was imported lives for ever and steps leave little garbage; the default looks at both too often."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+
+
+@signals.worker_process_init.connect
+@signals.worker_init.connect
+def _trace(**_: Any) -> None:
+    telemetry(settings, connect.state_url(settings)).instrument_celery()
+
+
+@signals.worker_process_shutdown.connect
+@signals.worker_shutdown.connect
+def _close(**_: Any) -> None:
+    workshop = workshops.made()
+    if workshop is not None:
+        await_(workshop.close())

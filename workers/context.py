@@ -1,0 +1,81 @@
+"""What a specialist sees of its step. It never exposes a store or a client."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from orchestrator.plan import Step
+
+if TYPE_CHECKING:
+    from workers.run import StepRun
+
+
+class StepContext:
+    """One attempt of one step.
+
+    Attributes:
+        job_id: the job.
+        name: the step's name in the plan.
+        attempt: 1 for the first attempt.
+        inputs: step name -> output of each step this one comes after; a failed optional step is missing.
+        arguments: what the plan gave this step, `Step(arguments=...)`.
+    """
+
+    def __init__(self, run: "StepRun") -> None:
+        self._run = run
+        self.job_id: str = run.job_id
+        self.name: str = run.step
+        self.attempt: int = run.claim.attempt
+        self.inputs: Mapping[str, Any] = run.claim.inputs
+        self.arguments: Mapping[str, Any] = run.claim.arguments
+
+    async def call(self, tool: str, /, **arguments: Any) -> Any:
+        """Call an MCP tool once, whatever happens: `await step.call("flights.search", origin="JFK", ...)`.
+
+        The call is journaled under the step's task id and the call's number, and sent with that deduplication key; when
+        the step runs again, a finished call is replayed from the journal without touching tool or budget.
+
+        Returns:
+            The tool's structured answer as a dict, its text where it has none.
+
+        Raises:
+            Rejected: the tool, the schema or the allow-list said a definite no. Everything else that can go wrong
+                ends this attempt and is not for specialists to catch.
+        """
+        return await self._run.call(tool, arguments)
+
+    async def ask(self, what: str | type[BaseModel], *, prompt: str = "", example: Any = None) -> Any:
+        """What a person answers; parks the job until then. The step then runs again from the top and replays its calls.
+
+        Args:
+            what: the name of one field (any JSON value is an answer), or a model whose fields are asked together.
+            prompt: the question as a person reads it.
+            example: an example of an answer.
+        """
+        return await self._run.ask(what, prompt, example)
+
+    async def approve(self, prompt: str, details: Any = None) -> bool:
+        """Whether a person approves exactly these details; other details are asked anew."""
+        return await self._run.approve(prompt, details)
+
+    async def emit(self, message: str) -> None:
+        """Tell those who watch the job; at most 2,000 characters are kept."""
+        await self._run.emit(message)
+
+    def grow(self, *steps: Step, before: str | None = None) -> None:
+        """Add steps to the plan when this step commits; each comes after this step.
+
+        Args:
+            steps: what to add.
+            before: an existing step, not yet started, that shall wait for them too.
+        """
+        self._run.grow(steps, before)
+
+    def on_rollback(self, tool: str, /, **arguments: Any) -> None:
+        """Remember how to undo what this step did; kept with its checkpoint and run newest first on cancel."""
+        self._run.on_rollback(tool, arguments)
+
+    async def budget(self) -> Mapping[str, int | None]:
+        """What is left of the job's ceilings: steps, tool_calls, tokens, usd in micro-USD; None where there is none."""
+        return await self._run.left()

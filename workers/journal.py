@@ -1,0 +1,140 @@
+"""The tool calls of one attempt: each numbered, journaled, budgeted, and sent with its deduplication key."""
+
+import hashlib
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.state.calls import Begun, CallStore, Cost
+from orchestrator.state.records import Question, encode
+from orchestrator.state.steps import Lease
+from orchestrator.telemetry import Spans
+from tools.effects import Effect
+from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
+from tools.servers import Tool, ToolServers
+from workers.verdict import Failed, Later, Lost, Parked, Stop
+
+
+def fingerprint(tool: str, arguments: Mapping[str, Any]) -> str:
+    """What is asked, as a short digest; equal for equal arguments whatever their order."""
+    text = encode([tool, sorted((name, encode(value)) for name, value in arguments.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+class Journal:
+    """Calls tools for one attempt of one step."""
+
+    def __init__(
+        self, store: CallStore, tools: ToolServers, spans: Spans, lease: Lease, *, allowed: tuple[str, ...], again: bool
+    ) -> None:
+        """`again`: an earlier attempt may have left finished calls."""
+        self._store, self._tools, self._spans, self._lease = store, tools, spans, lease
+        self._allowed, self._again, self._number = allowed, again, 0
+
+    async def call(self, name: str, arguments: dict[str, Any], timeout_s: float) -> Any:
+        """One call: replay it, or check, reserve, send and settle it."""
+        self._number += 1
+        number, asked = self._number, fingerprint(name, arguments)
+        key = f"{self._lease.job_id}.{self._lease.step}:{number}"
+        with self._spans.tool(self._lease.job_id, name, arguments, key=key) as span:
+            if self._again:
+                finished = await self._store.finished(self._lease, number, asked)
+                if finished is not None:
+                    span.answer(finished.value, replayed=True)
+                    return _replayed(name, finished)
+            try:
+                tool = await self._tools.find(name, self._allowed)
+            except Unavailable as error:
+                raise Stop(Later(str(error), error.retry_after_s or 0)) from error
+            tool.check(arguments)
+            answer = await self._send(tool, arguments, number, asked, key, timeout_s)
+            span.answer(answer)
+            return answer
+
+    async def _send(
+        self, tool: Tool, arguments: dict[str, Any], number: int, asked: str, key: str, timeout_s: float
+    ) -> Any:
+        cost = Cost(micro_usd=tool.price_micro_usd)
+        begun = await self._store.begin(self._lease, number, asked, tool.name, cost)
+        _go_on(begun, tool.name)
+        if begun.answer == "REPLAY":
+            return _replayed(tool.name, begun)
+        if begun.answer == "AGAIN" and begun.before != "unsent" and tool.effect is Effect.UNSAFE:
+            found = await self._after_doubt(tool, arguments, number, key)
+            if found is not None:
+                return found["result"]
+        try:
+            answer = await tool.call(arguments, key=key, timeout_s=timeout_s)
+        except Rejected as error:
+            await self._settle(number, "rejected", str(error), cost)
+            raise
+        except Unavailable as error:
+            await self._settle(number, "unsent", None, Cost(0))
+            raise Stop(Later(str(error), error.retry_after_s or 0)) from error
+        except NeedsInput as error:
+            await self._settle(number, "unsent", None, Cost(0))
+            raise Stop(
+                Failed("needs input", f"{tool.name} asks for input, which this version cannot pass on")
+            ) from error
+        except OutcomeUnknown as error:
+            if tool.effect is Effect.UNSAFE:
+                found = await self._after_doubt(tool, arguments, number, key)
+                if found is not None:
+                    return found["result"]
+            await self._settle(number, "unknown", None, cost)
+            raise Stop(Later(str(error))) from error
+        await self._settle(number, "done", answer, cost)
+        return answer
+
+    async def _after_doubt(self, tool: Tool, arguments: dict[str, Any], number: int, key: str) -> dict[str, Any] | None:
+        """What became of an unsafe call that was sent: its result, or None when it surely did not happen."""
+        question = _in_doubt(self._lease.step, number, tool, arguments, key)
+        known = await self._store.answer(self._lease, question.id)
+        if known is None and tool.lookup:
+            looker = await self._tools.find(tool.lookup, (tool.lookup,))
+            looked = await looker.call({"key": key}, key=f"{key}:lookup", timeout_s=looker.timeout_s)
+            if isinstance(looked, dict) and isinstance(looked.get("found"), bool):
+                known = {"happened": looked["found"], "result": looked}
+        if known is None:
+            await self._settle(number, "unknown", None, Cost(0))
+            raise Stop(Parked([question]))
+        if not known["happened"]:
+            return None
+        await self._settle(number, "done", known.get("result"), Cost(micro_usd=tool.price_micro_usd))
+        return {"result": known.get("result")}
+
+    async def _settle(self, number: int, state: Any, value: Any, cost: Cost) -> None:
+        answer = await self._store.settle(self._lease, number, state, value, cost)
+        if answer != "OK":
+            raise Stop(Lost(f"call settled too late: {answer}"))
+
+
+def _go_on(begun: Begun, tool: str) -> None:
+    if begun.answer in {"STALE", "DEAD"}:
+        raise Stop(Lost(f"{begun.answer} {begun.before}"))
+    if begun.answer == "OVER":
+        raise Stop(Failed("budget", begun.before, reason="budget"))
+    if begun.answer == "DIVERGED":
+        raise Stop(Failed("diverged", f"{tool} was asked where an earlier attempt asked {begun.before} otherwise"))
+
+
+def _replayed(tool: str, finished: Begun) -> Any:
+    if finished.before == "rejected":
+        raise Rejected(tool, str(finished.value))
+    return finished.value
+
+
+def _in_doubt(step: str, number: int, tool: Tool, arguments: dict[str, Any], key: str) -> Question:
+    return Question(
+        id=f"{step}/call-{number}",
+        field=f"call-{number}",
+        kind="in_doubt",
+        step=step,
+        prompt=f"did {tool.name} happen? It was sent, and no answer came",
+        schema={
+            "type": "object",
+            "properties": {"happened": {"type": "boolean"}, "result": {}},
+            "required": ["happened"],
+        },
+        example={"happened": False},
+        details={"tool": tool.name, "arguments": arguments, "key": key},
+    )

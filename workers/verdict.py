@@ -1,0 +1,81 @@
+"""How an attempt ended, as a value; and what each error means. The classification is one pure function."""
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.state.records import Question
+from tools.outcome import Rejected, Unavailable
+
+
+@dataclass(frozen=True)
+class Succeeded:
+    """The step's output, validated."""
+
+    output: Any
+
+
+@dataclass(frozen=True)
+class Failed:
+    """The step failed for good.
+
+    Attributes:
+        kind: rejected, invalid data, timeout, unavailable, diverged, unhandled, budget or deadline.
+        message: one line for people.
+        reason: why the job fails even if the step is optional (budget, deadline), else empty.
+    """
+
+    kind: str
+    message: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Later:
+    """Something was unavailable: try again, not before `at_least_s`."""
+
+    message: str
+    at_least_s: float = 0.0
+
+
+@dataclass(frozen=True)
+class Parked:
+    """The step waits for a person."""
+
+    questions: Sequence[Question]
+
+
+@dataclass(frozen=True)
+class Lost:
+    """The step is not ours any more: nothing may be committed."""
+
+    why: str
+
+
+Verdict = Succeeded | Failed | Later | Parked | Lost
+
+
+class Stop(BaseException):
+    """Ends an attempt from within `StepContext`; a specialist's `except Exception` does not swallow it."""
+
+    def __init__(self, verdict: Verdict) -> None:
+        super().__init__(verdict)
+        self.verdict = verdict
+
+
+def classify(error: Exception) -> Verdict:
+    """What an error that left the specialist means."""
+    if isinstance(error, Rejected):
+        return Failed("rejected", str(error))
+    if isinstance(error, Unavailable):
+        return Later(str(error), error.retry_after_s or 0.0)
+    return Failed("unhandled", f"{type(error).__name__}: {error}")
+
+
+def backoff_s(attempt: int, first_s: float, longest_s: float, at_least_s: float) -> float:
+    """Exponential backoff with full jitter, never before what a server's Retry-After asks.
+
+    Full jitter: a uniform draw from 0 to min(longest, first x 2^(attempt - 1)), as in Celery's own autoretry.
+    """
+    return at_least_s + random.uniform(0, min(longest_s, first_s * 2 ** min(attempt - 1, 30)))  # noqa: S311 - no secret

@@ -1,0 +1,91 @@
+"""What the steps of one process share: the stores, the tool servers, the leases, the telemetry."""
+
+import os
+
+from orchestrator import connect
+from orchestrator.canvas import Canvas, WireForms
+from orchestrator.settings import Settings
+from orchestrator.state.calls import CallStore
+from orchestrator.state.client import SyncClient
+from orchestrator.state.jobs import JobStore
+from orchestrator.state.pipe import PipeClient
+from orchestrator.state.scripts import Scripts
+from orchestrator.state.spans import SpanStore
+from orchestrator.state.steps import StepStore
+from orchestrator.telemetry import Telemetry, start
+from tools.config import ToolConfig, load
+from tools.servers import ToolServers
+from workers.leases import Leases
+from workers.run import Ended, StepRun
+
+
+class Workshop:
+    """Made once a process, when its first step arrives; belongs to the process's event loop."""
+
+    def __init__(self, settings: Settings, canvas: Canvas) -> None:
+        self.settings, self.canvas = settings, canvas
+        url = connect.state_url(settings)
+        message = WireForms(settings).message() if settings.outbox else ""
+        scripts = Scripts(PipeClient(url, settings.redis_patience_s), message)
+        self.jobs = JobStore(scripts, settings.retention_s)
+        self.steps = StepStore(scripts, settings.lease_s, settings.retention_s)
+        self.calls = CallStore(scripts)
+        keeper = SyncClient(url, settings.redis_patience_s)
+        self.leases = Leases(
+            keeper, StepStore(Scripts(keeper), settings.lease_s, settings.retention_s), settings.lease_s
+        )
+        self.tools = ToolServers(
+            tool_config(settings), catalogue_ttl_s=settings.catalogue_ttl_s, answer_bytes=settings.answer_bytes
+        )
+        self.telemetry = telemetry(settings, url)
+
+    async def run(self, job_id: str, step: str) -> Ended:
+        """Run one attempt of one step."""
+        return await StepRun(self, job_id, step).execute()
+
+    async def close(self) -> None:
+        """Close the connections to the tool servers, send the last spans."""
+        self.leases.close()
+        await self.tools.close()
+        self.telemetry.stop()
+
+
+_started: dict[int, Telemetry] = {}
+
+
+def telemetry(settings: Settings, url: str) -> Telemetry:
+    """Record spans in this worker process; a forked child starts anew."""
+    if os.getpid() not in _started:
+        _started[os.getpid()] = _start(settings, url)
+    return _started[os.getpid()]
+
+
+def _start(settings: Settings, url: str) -> Telemetry:
+    sink = SpanStore(SyncClient(url, patience_s=2.0), settings.trace_retention_s) if settings.trace else None
+    return start(settings, "surefoot-worker", sink, own_process=True)
+
+
+def tool_config(settings: Settings) -> ToolConfig:
+    """The tool servers: what SUREFOOT_MCP_CONFIG names, else what `surefoot up` wrote into SUREFOOT_HOME, else none."""
+    path = settings.mcp_config or settings.home / "mcp.json"
+    if settings.mcp_config is None and not path.exists():
+        return ToolConfig()
+    return load(path)
+
+
+class Workshops:
+    """The workshop of this process; a forked child makes its own."""
+
+    def __init__(self, settings: Settings, canvas: Canvas) -> None:
+        self._settings, self._canvas = settings, canvas
+        self._made: tuple[int, Workshop] | None = None
+
+    def here(self) -> Workshop:
+        """This process's workshop."""
+        if self._made is None or self._made[0] != os.getpid():
+            self._made = (os.getpid(), Workshop(self._settings, self._canvas))
+        return self._made[1]
+
+    def made(self) -> Workshop | None:
+        """This process's workshop, if a step ever arrived."""
+        return self._made[1] if self._made and self._made[0] == os.getpid() else None
