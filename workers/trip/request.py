@@ -1,0 +1,118 @@
+"""What a trip needs to be known. A field that is missing becomes a question with its description and example."""
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Annotated, Any, Self
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
+
+from workers.trip.understanding import gazetteer
+
+MOST_NIGHTS, MOST_TRAVELLERS, FARTHEST_DAYS = 30, 9, 700
+"""Flights and hotels are on offer two years ahead, the way back included."""
+
+
+def today() -> date:
+    """The day it is, by UTC."""
+    return datetime.now(UTC).date()
+
+
+def _resolved(value: Any) -> Any:
+    return gazetteer.resolve(value) if isinstance(value, str) else value
+
+
+Place = Annotated[str, BeforeValidator(_resolved)]
+Interest = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=40)]
+
+
+class TripRequest(BaseModel):
+    """A trip to plan and book. Places may be named; they become codes. An end date may stand for the nights."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    origin: Place = Field(description="Where does the trip start? A city or an airport code", examples=["New York"])
+    destination: Place = Field(description="Where does the trip go? A city or an airport code", examples=["Denver"])
+    start_date: date = Field(description="On which day does the trip start?", examples=["2027-03-12"])
+    end_date: date | None = Field(
+        None, description="On which day does the trip end? It says the nights", examples=["2027-03-15"], exclude=True
+    )
+    nights: int = Field(
+        description="How many nights does the trip take?",
+        examples=[3],
+        json_schema_extra={"minimum": 1, "maximum": MOST_NIGHTS},
+    )
+    travellers: int = Field(
+        description="How many people travel?",
+        examples=[2],
+        json_schema_extra={"minimum": 1, "maximum": MOST_TRAVELLERS},
+    )
+    money_usd: float | None = Field(
+        None,
+        description="How much may flights, hotel and dinners cost together, in US dollars?",
+        examples=[2500],
+        gt=0,
+        le=1_000_000,
+        allow_inf_nan=False,
+    )
+    money_source: str = Field(
+        "", description="What was said where the money was not in dollars, and the rate", max_length=200
+    )
+    interests: list[Interest] = Field(
+        default_factory=list[Interest], description="What is the trip for?", examples=[["hiking"]], max_length=20
+    )
+
+    @property
+    def return_date(self) -> date:
+        """The day of the flight back."""
+        return self.start_date + timedelta(days=self.nights)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _end_says_the_rest(cls, fields: Any) -> Any:
+        """An end date and a start say the nights; an end date and nights say the start."""
+        if not isinstance(fields, Mapping):
+            return fields
+        known: dict[str, Any] = dict(fields)
+        start, end, nights = _day(known.get("start_date")), _day(known.get("end_date")), known.get("nights")
+        if end and start and nights is None:
+            if end <= start:
+                raise _broken("end_date", f"the trip cannot end on {end} when it starts on {start}")
+            known["nights"] = (end - start).days
+        elif end and not known.get("start_date") and isinstance(nights, int) and 0 < nights <= MOST_NIGHTS:
+            known["start_date"] = end - timedelta(days=nights)
+        return known
+
+    @model_validator(mode="after")
+    def _makes_sense(self) -> Self:
+        """Rules across fields and against today; a broken one names the field to be asked."""
+        now = today()
+        if set(gazetteer.airports_of(self.origin)) & set(gazetteer.airports_of(self.destination)):
+            raise _broken("destination", f"the trip already starts in {self.origin}")
+        if self.start_date < now:
+            raise _broken("start_date", f"{self.start_date} is past")
+        if (self.start_date - now).days > FARTHEST_DAYS:
+            raise _broken("start_date", f"{self.start_date} is more than {FARTHEST_DAYS} days ahead")
+        if not 1 <= self.nights <= MOST_NIGHTS:
+            raise _broken("nights", f"a trip takes 1 to {MOST_NIGHTS} nights, not {self.nights}")
+        if not 1 <= self.travellers <= MOST_TRAVELLERS:
+            raise _broken("travellers", f"1 to {MOST_TRAVELLERS} people travel together, not {self.travellers}")
+        if self.end_date and self.end_date != self.return_date:
+            told = f"{self.nights} nights from {self.start_date} end on {self.return_date}"
+            raise _broken("end_date", f"{told}, not on {self.end_date}")
+        return self
+
+
+def _broken(field: str, message: str) -> PydanticCustomError:
+    """A rule was broken; `field` is what is asked again."""
+    return PydanticCustomError("trip_rule", "{problem}", {"problem": message, "field": field})
+
+
+def _day(value: Any) -> date | None:
+    """A date as far as it is one; what it is otherwise, the field's own validation says."""
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,36 @@
+"""Free text -> fields of a TripRequest, by rules and a gazetteer. What is not understood is left out, and so asked.
+
+Each field has a module with one function `understood`; all of them read the text once, with patterns that need time in
+proportion to its length.
+"""
+
+import unicodedata
+from datetime import UTC, date, datetime
+from typing import Any
+
+from workers.trip.understanding import dates, interests, money, party, places
+
+__all__ = ["understand"]
+
+
+def understand(text: str, today: date | None = None) -> dict[str, Any]:
+    """The fields that a text says: origin, destination, start_date, nights, travellers, money_usd, interests.
+
+    Args:
+        text: a request in English.
+        today: dates without a year are the next such date from here; by default the day it is, by UTC.
+    """
+    text = " ".join(unicodedata.normalize("NFC", text).split())
+    lower = text.lower()
+    fields: dict[str, Any] = {**places.understood(text), **dates.understood(lower, today or datetime.now(UTC).date())}
+    travellers = party.understood(lower)
+    cost = money.understood(lower, travellers)
+    if travellers:
+        fields["travellers"] = travellers
+    if cost:
+        fields["money_usd"] = cost.usd
+    if cost and cost.source:
+        fields["money_source"] = cost.source
+    if found := interests.understood(lower):
+        fields["interests"] = found
+    return fields
