@@ -1,0 +1,36 @@
+"""The command line: `surefoot`. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the job waits for an answer."""
+
+import sys
+
+import typer
+from rich.console import Console
+
+from orchestrator.cli import demo, jobs, machine
+from orchestrator.errors import InvalidRequest, SurefootError, WaitingForInput
+
+app = typer.Typer(
+    name="surefoot",
+    help="Runs multi-agent jobs: exactly-once steps and tool calls, one budget a job, one trace.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+)
+for command in (*jobs.COMMANDS, *machine.COMMANDS, demo.demo):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run a command; errors become one line on stderr and an exit code."""
+    try:
+        app()
+    except WaitingForInput as error:
+        Console(stderr=True).print(f"surefoot: {error}", style="yellow", markup=False, highlight=False)
+        sys.exit(3)
+    except SurefootError as error:
+        Console(stderr=True).print(f"surefoot: {error}", style="red", markup=False, highlight=False)
+        sys.exit(2 if isinstance(error, InvalidRequest) else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+__all__ = ["app", "main"]

@@ -1,0 +1,201 @@
+"""Commands about jobs: submit, watch, jobs, show, trace, answer, approve, decline, cancel, resume."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from pydantic_core import to_jsonable_python
+
+from orchestrator.app import Orchestrator
+from orchestrator.budget import Budget
+from orchestrator.cli import render
+from orchestrator.cli.render import console
+from orchestrator.errors import InvalidRequest, JobNotFound
+from orchestrator.job import Job
+from orchestrator.telemetry.timeline import lines
+from orchestrator.telemetry.tree import Trace
+
+JobId = Annotated[str, typer.Argument(help="the job's id", metavar="JOB")]
+AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
+Steps = Annotated[int | None, typer.Option(help="ceiling of steps")]
+ToolCalls = Annotated[int | None, typer.Option(help="ceiling of tool calls")]
+Tokens = Annotated[int | None, typer.Option(help="ceiling of model tokens")]
+Seconds = Annotated[float | None, typer.Option(help="seconds until the deadline")]
+Usd = Annotated[float | None, typer.Option(help="ceiling of money, US dollars")]
+
+
+def submit(
+    request: Annotated[str, typer.Argument(help="free text, JSON, or @file with either")],
+    workflow: Annotated[str, typer.Option(help="which workflow")] = "trip",
+    tenant: Annotated[str, typer.Option(help="whose job it is")] = "default",
+    key: Annotated[str | None, typer.Option(help="the same tenant and key is the same job")] = None,
+    wait: Annotated[bool, typer.Option("--wait", help="follow it and print its result")] = False,
+    steps: Steps = None,
+    tool_calls: ToolCalls = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+    usd: Usd = None,
+    as_json: AsJson = False,
+) -> None:
+    """Submit a job.
+
+    Example: surefoot submit --wait "Four days around Denver from New York, 12 to 15 March, two people"
+    """
+    budget = Budget(steps=steps, tool_calls=tool_calls, tokens=tokens, seconds=seconds, usd=usd)
+    job = Orchestrator().submit(_request(request), workflow=workflow, budget=budget, tenant=tenant, key=key)
+    if not wait:
+        _print_json({"id": job.id, "status": job.status}) if as_json else console.print(job.id)
+        return
+    if not as_json:
+        render.follow(job)
+    _result(job, as_json)
+
+
+def _request(text: str) -> Any:
+    if text.startswith("@"):
+        try:
+            text = Path(text[1:]).read_text()
+        except OSError as error:
+            raise InvalidRequest(f"{text[1:]}: {error.strerror}") from error
+    if not text.lstrip().startswith("{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidRequest(f"the request begins like JSON but is none: {error}") from error
+
+
+def _result(job: Job, as_json: bool) -> None:
+    result = job.result()
+    if as_json:
+        _print_json(result)
+    elif isinstance(result, dict) and isinstance(result.get("markdown"), str):
+        console.print(result["markdown"], markup=False, soft_wrap=True)
+    else:
+        console.print_json(data=result)
+
+
+def watch(job_id: JobId, as_json: AsJson = False) -> None:
+    """Follow a job live, from its start, until it ends or waits."""
+    job = Orchestrator().job(job_id)
+    if not as_json:
+        render.follow(job)
+        render.show(job.record)
+        return
+    for event in job.events():
+        print(json.dumps(to_jsonable_python(event)), flush=True)  # noqa: T201 - a line an event
+
+
+def jobs(
+    status: Annotated[str | None, typer.Option(help="queued, running, waiting, succeeded, failed, cancelled")] = None,
+    tenant: Annotated[str | None, typer.Option(help="only this tenant's")] = None,
+    limit: Annotated[int, typer.Option(min=1, max=1000, help="at most so many")] = 50,
+    as_json: AsJson = False,
+) -> None:
+    """List jobs, those that changed last first."""
+    records = [job.record for job in Orchestrator().jobs(status=status, tenant=tenant, limit=limit)]
+    if as_json:
+        _print_json([render.as_json(record) for record in records])
+    elif records:
+        console.print(render.jobs_table(records))
+    else:
+        console.print("no jobs" + (f" that are {status}" if status else ""))
+
+
+def show(job_id: JobId, as_json: AsJson = False) -> None:
+    """One job: its steps, questions and spend; what failed comes first."""
+    record = Orchestrator().job(job_id).record
+    _print_json(render.as_json(record)) if as_json else render.show(record)
+
+
+def trace(job_id: JobId, as_json: AsJson = False) -> None:
+    """The job's trace as a tree with a timeline; the failing step on top."""
+    rows = Orchestrator().job(job_id).spans
+    tree = Trace.read(rows)
+    if tree is None:
+        raise JobNotFound(
+            f"no spans of job {job_id}: tracing is off (SUREFOOT_TRACE), or they were removed after their time"
+        )
+    if as_json:
+        _print_json([json.loads(row) for row in rows])
+        return
+    for line in lines(tree, width=max(80, console.width)):
+        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+
+
+def answer(
+    job_id: JobId,
+    answers: Annotated[list[str] | None, typer.Argument(help="field=value ...; without any, you are asked")] = None,
+) -> None:
+    """Answer what a waiting job asks.
+
+    Example: surefoot answer JOB start_date=2027-03-12
+    """
+    job = Orchestrator().job(job_id)
+    if answers:
+        job.answer(dict(_pair(each) for each in answers))
+    else:
+        for question in job.questions:
+            console.print(render.question_text(question))
+            while True:
+                try:
+                    job.answer({question.id: _value(typer.prompt(question.field))})
+                    break
+                except InvalidRequest as error:
+                    console.print(str(error), style="red", markup=False)
+    console.print(render.coloured(job.status))
+
+
+def _pair(text: str) -> tuple[str, Any]:
+    field, equals, value = text.partition("=")
+    if not equals:
+        raise InvalidRequest(f"{text!r}: write field=value")
+    return field, _value(value)
+
+
+def _value(text: str) -> Any:
+    """JSON where it is JSON, else the text itself."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+def approve(job_id: JobId, question: Annotated[str, typer.Argument(help="the question's id")]) -> None:
+    """Say yes to a question of kind approval."""
+    Orchestrator().job(job_id).approve(question)
+
+
+def decline(job_id: JobId, question: Annotated[str, typer.Argument(help="the question's id")]) -> None:
+    """Say no to a question of kind approval."""
+    Orchestrator().job(job_id).decline(question)
+
+
+def cancel(job_id: JobId) -> None:
+    """End a job now."""
+    console.print(render.coloured(Orchestrator().job(job_id).cancel()))
+
+
+def resume(
+    job_id: JobId,
+    steps: Steps = None,
+    tool_calls: ToolCalls = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+    usd: Usd = None,
+) -> None:
+    """Go on with a failed job where it stopped, with a larger budget if one is given.
+
+    Example: surefoot resume JOB --tool-calls 40
+    """
+    job = Orchestrator().job(job_id)
+    job.resume(budget=Budget(steps=steps, tool_calls=tool_calls, tokens=tokens, seconds=seconds, usd=usd))
+    console.print(render.coloured(job.status))
+
+
+def _print_json(value: Any) -> None:
+    print(json.dumps(to_jsonable_python(value), indent=2))  # noqa: T201 - for programs: no wrapping, no colours
+
+
+COMMANDS = (submit, watch, jobs, show, trace, answer, approve, decline, cancel, resume)

@@ -1,0 +1,169 @@
+"""Commands about this machine: up, worker, sweeper, tools, flower, doctor."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from typing import Annotated, NoReturn
+
+import typer
+from rich.table import Table
+
+from orchestrator import connect
+from orchestrator.cli.render import console
+from orchestrator.embedded import EmbeddedServer
+from orchestrator.errors import InvalidRequest, SurefootError
+from orchestrator.fleet import Fleet, Roster
+from orchestrator.settings import Settings, load
+from orchestrator.state.client import SyncClient, without_loop
+from orchestrator.workflow import catalogue
+
+PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
+SERVERS = ("flights", "hotels", "weather", "restaurants", "database")
+
+
+def up(
+    workers: Annotated[int, typer.Option(min=1, max=64, help="worker processes")] = 1,
+    flower_port: Annotated[int, typer.Option(min=0, max=65535, help="Flower's port; 0 takes a free one")] = 0,
+    without_flower: Annotated[bool, typer.Option("--without-flower", help="no Flower")] = False,
+) -> None:
+    """Start everything here: embedded Valkey, tool servers, workers, sweeper, Flower. Ctrl-C stops it all."""
+    settings = load()
+    _stop_on_sigterm()
+    with EmbeddedServer(settings.home) as server:
+        own = load(redis_url=server.redis_url)
+        with Fleet(own, Roster(workers=workers, flower_port=None if without_flower else flower_port)) as fleet:
+            console.print(f"[bold green]Surefoot is up[/] in {settings.home}; Ctrl-C stops it")
+            console.print(f"  SUREFOOT_REDIS_URL={server.redis_url}", markup=False)
+            if fleet.flower:
+                console.print(f"  Flower  {fleet.flower.url}  {fleet.flower.credentials}", markup=False)
+            console.print(
+                '  try     surefoot submit --wait "Three nights in Denver from New York, 12 March, two people"'
+            )
+            fleet.wait()
+
+
+def _stop_on_sigterm() -> None:
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def worker(
+    concurrency: Annotated[int, typer.Option(min=0, help="steps at once; 0: 200 asyncio, cores prefork")] = 0,
+    pool: Annotated[str, typer.Option(help="asyncio, or prefork for CPU-heavy specialists")] = "asyncio",
+    queues: Annotated[str, typer.Option(help="specialists' queues, comma separated; empty: all")] = "",
+    name: Annotated[str, typer.Option(help="shown in Flower")] = "",
+    events: Annotated[bool, typer.Option("--events", help="send worker events, for Flower")] = False,
+) -> None:
+    """Run steps until SIGTERM: running ones end, then the worker."""
+    words = ["--concurrency", str(concurrency), "--pool", pool, "--queues", queues, "--name", name]
+    _become("workers", *words, *(["--events"] if events else []))
+
+
+def sweeper() -> None:
+    """Re-drive what a crash left, as a service of its own. Every worker sweeps as well."""
+    _become("workers.sweeper")
+
+
+def tools(
+    server: Annotated[str, typer.Argument(help="with serve: which server")] = "",
+    name: Annotated[str, typer.Argument(help="flights, hotels, weather, restaurants or database")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="with serve: 0 takes a free one")] = 0,
+    host: Annotated[str, typer.Option(help="with serve: address to listen on")] = "127.0.0.1",
+    stdio: Annotated[bool, typer.Option("--stdio", help="with serve: over stdin and stdout")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+) -> None:
+    """List the configured tools and their effects, or run one of our tool servers: surefoot tools serve flights."""
+    if server == "serve":
+        if name not in SERVERS:
+            raise InvalidRequest(f"surefoot tools serve: unknown server {name!r}; one of {', '.join(SERVERS)}")
+        _become(f"tools.travel.{name}", "--host", host, "--port", str(port), *(["--stdio"] if stdio else []))
+    if server:
+        raise InvalidRequest(f"surefoot tools: unknown word {server!r}; did you mean: surefoot tools serve {server}")
+    settings = load()
+    config = settings.mcp_config or settings.home / "mcp.json"
+    if not config.exists():
+        raise SurefootError(f"no {config}: start `surefoot up`, or set SUREFOOT_MCP_CONFIG")
+    _become("tools", "--config", str(config), *(["--json"] if as_json else []))
+
+
+def flower(
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 5555,
+    address: Annotated[str, typer.Option(help="beyond loopback only if you say so")] = "127.0.0.1",
+) -> None:
+    """Open Flower on this broker, with a password that is printed."""
+    from orchestrator.fleet.roster import Flower  # noqa: PLC0415 - only here
+
+    settings = load()
+    env = {**os.environ, "SUREFOOT_REDIS_URL": connect.state_url(settings)}
+    served = Flower.at(address, port, env)
+    console.print(f"Flower  {served.url}  {served.credentials}", markup=False)
+    argv = served.command.argv
+    os.execve(sys.executable, argv() if callable(argv) else list(argv), dict(served.command.env))  # noqa: S606
+
+
+def doctor(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
+    """Check that everything Surefoot needs here is in order; says what to do where it is not."""
+    looks = (("settings", _settings), ("Redis", _redis), ("workflows", _workflows), ("tools", _tools))
+    checks = [_check(name, look) for name, look in looks]
+    if as_json:
+        print(json.dumps([{"check": name, "ok": ok, "said": said} for name, ok, said in checks], indent=2))  # noqa: T201
+    else:
+        table = Table(box=None, show_header=False)
+        for name, ok, said in checks:
+            table.add_row("[green]ok[/]" if ok else "[red]wrong[/]", name, said)
+        console.print(table)
+    if not all(ok for _, ok, _ in checks):
+        raise typer.Exit(1)
+
+
+def _check(name: str, look: "object") -> tuple[str, bool, str]:
+    assert callable(look)
+    try:
+        return name, True, str(look(load()))
+    except (SurefootError, OSError) as error:
+        return name, False, str(error)
+
+
+def _settings(settings: Settings) -> str:
+    free = shutil.disk_usage(settings.home if settings.home.exists() else ".").free
+    if free < 100 * 1_048_576:
+        raise SurefootError(f"only {free // 1_048_576} MiB are free where {settings.home} is")
+    return f"home {settings.home}"
+
+
+def _redis(settings: Settings) -> str:
+    client = SyncClient(connect.state_url(settings), patience_s=0)
+    info: bytes = without_loop(client.command("INFO"))
+    known = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    if known.get("aof_enabled") != "1":
+        raise SurefootError("its append-only file is off: a restart would lose jobs; set appendonly yes")
+    if known.get("maxmemory_policy") not in {"noeviction", None}:
+        raise SurefootError(f"maxmemory-policy is {known['maxmemory_policy']}: jobs may be evicted; set noeviction")
+    version = known.get("valkey_version", known["redis_version"])
+    return f"{known.get('server_name', 'redis')} {version}, append-only file on"
+
+
+def _workflows(settings: Settings) -> str:
+    catalogue.load(settings.workflows)
+    return f"{', '.join(catalogue.workflows)} with {len(catalogue.profiles)} specialists"
+
+
+def _tools(settings: Settings) -> str:
+    config = settings.mcp_config or settings.home / "mcp.json"
+    command = [sys.executable, "-m", "tools", "--json", "--config", str(config)]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our module
+    if listed.returncode:
+        raise SurefootError(listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer")
+    return f"{len(json.loads(listed.stdout))} tools"
+
+
+def _become(module: str, *words: str) -> NoReturn:
+    """Become another program of ours: signals and exit codes are its own."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *words])  # noqa: S606 - our own module, no shell
+
+
+COMMANDS = (up, worker, sweeper, tools, flower, doctor)

@@ -1,0 +1,132 @@
+"""How people see jobs: tables, an event a line, colours by status."""
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from pydantic_core import to_jsonable_python
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.budget import KINDS, MICRO, Amount, Spend
+from orchestrator.job import Job, failure
+from orchestrator.state.records import Event, JobRecord, Question
+from orchestrator.status import JobStatus
+
+console = Console(highlight=False)
+COLOURS = {
+    "queued": "dim", "running": "cyan", "waiting": "yellow", "succeeded": "green", "failed": "red",
+    "cancelled": "magenta",
+    "retrying": "yellow", "skipped": "dim", "pending": "dim", "ready": "dim", "started": "cyan", "question": "yellow",
+}  # fmt: skip
+
+
+def coloured(word: str) -> Text:
+    """A status or an event's type in its colour."""
+    return Text(word, COLOURS.get(word, ""))
+
+
+def event_line(event: Event) -> Text:
+    """One event on one line."""
+    at = datetime.fromtimestamp(event.at, UTC)
+    line = Text.assemble((f"{at:%H:%M:%S}.{at.microsecond // 1000:03} ", "dim"), coloured(f"{event.type:10}"), " ")
+    line.append(f"{event.step:14} " if event.step else "")
+    line.append(_told(event))
+    return line
+
+
+def _told(event: Event) -> str:
+    data = event.data
+    if event.type == "call" and isinstance(data, dict):
+        return f"{data['tool']} (call {data['number']}) {data['outcome']}"
+    if event.type == "question" and isinstance(data, dict):
+        return f"{data['field']}: {data['prompt']}"
+    if event.type == "started":
+        return "" if data == "1" else f"attempt {data}"
+    if event.type == "retrying" and isinstance(data, dict):
+        return f"{data['message']}; again in {data.get('delay_s', 0)} s"
+    return str(data)
+
+
+def jobs_table(records: Iterable[JobRecord]) -> Table:
+    """Many jobs."""
+    table = Table("job", "status", "workflow", "tenant", "steps", "tool calls", "since", box=None, header_style="bold")
+    for record in records:
+        f, spend = record.fields, record.spend
+        done = int(f["total"]) - int(f["left"])
+        since = datetime.fromtimestamp(int(f["since"]) / 1000, UTC)
+        calls = amount(spend.tool_calls)
+        places = f"{done} of {f['total']}"
+        table.add_row(record.id, coloured(record.status), f["workflow"], f["tenant"], places, calls, f"{since:%F %T}")
+    return table
+
+
+def show(record: JobRecord) -> None:
+    """One job: what failed first, then steps, questions and spend."""
+    console.print(
+        Text.assemble(("job ", "bold"), record.id, "  ", coloured(record.status), f"  {record.fields['workflow']}")
+    )
+    if record.status is JobStatus.FAILED:
+        console.print(Text(failure(record), "red"))
+    table = Table("step", "", "state", "attempts", "after", "", box=None, header_style="bold")
+    for step in record.steps():
+        told = step.error["message"] if isinstance(step.error, dict) and "message" in step.error else ""
+        place = f"{step.number} of {record.fields['total']}"
+        table.add_row(place, step.name, coloured(step.state), str(step.attempts), ", ".join(step.after), Text(told))
+    console.print(table)
+    for question in record.questions:
+        console.print(question_text(question))
+    console.print(spend_table(record.spend))
+
+
+def question_text(question: Question) -> Text:
+    """A question and how to answer it."""
+    example = f" (e.g. {question.field}={question.example})" if question.example is not None else ""
+    return Text.assemble(
+        ("asks ", "yellow"), (question.field, "bold"), f": {question.prompt}{example}  [{question.id}]"
+    )
+
+
+def amount(line: Amount, scale: float = 1) -> str:
+    """Spent of its ceiling."""
+    shown = f"{line.spent / scale:g}"
+    return shown if line.ceiling is None else f"{shown} of {line.ceiling / scale:g}"
+
+
+def spend_table(spend: Spend) -> Table:
+    """Spend against budget."""
+    table = Table("budget", "spent", "reserved", "free", box=None, header_style="bold")
+    for kind in KINDS:
+        line: Amount = getattr(spend, kind)
+        scale = MICRO if kind == "usd" else 1
+        free = "no ceiling" if line.free is None else f"{line.free / scale:g}"
+        table.add_row(kind.replace("_", " "), amount(line, scale), f"{line.reserved / scale:g}", free)
+    return table
+
+
+def as_json(record: JobRecord) -> dict[str, Any]:
+    """A job for programs."""
+    fields = record.fields
+    return {
+        "id": record.id,
+        "status": record.status,
+        "workflow": fields["workflow"],
+        "tenant": fields["tenant"],
+        "reason": fields.get("reason"),
+        "error": fields.get("error"),
+        "failed_step": fields.get("failing") or None,
+        "steps": to_jsonable_python(record.steps()),
+        "questions": to_jsonable_python(record.questions),
+        "spend": to_jsonable_python(record.spend),
+    }
+
+
+def follow(job: Job, after: str = "0") -> str:
+    """Print a job's events behind `after` until it ends or waits for a person; returns the last one's id."""
+    for event in job.events(after):
+        console.print(event_line(event), soft_wrap=True)
+        after = event.id
+        if event.type == "waiting" and job.status is JobStatus.WAITING:
+            break
+    return after
