@@ -1,0 +1,1 @@
+"""Surefoot beside bare Celery on the same work, as ratios of one run: `python -m benchmarks`."""

@@ -1,0 +1,57 @@
+"""The benchmark runs, checks what both sides did, and compares with the floor."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from benchmarks import trip
+from benchmarks.report import COLUMNS, ratios, table
+from tests.support.stage import ROOT
+
+
+def test_both_sides_do_the_work_and_are_compared() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--jobs", "8", "--singles", "3", "--json"],
+        cwd=ROOT,
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout)
+    assert [run["name"] for run in figures["runs"]] == ["bare Celery", "Surefoot", "bare Celery"]
+    assert all(run[column] > 0 for run in figures["runs"] for column in COLUMNS)
+    assert set(figures["ratios"]["Surefoot"]) == set(COLUMNS)
+
+
+def test_ratios_are_to_the_mean_of_the_floor_before_and_after() -> None:
+    lines = [
+        ("floor", dict.fromkeys(COLUMNS, 1.0)),
+        ("x", dict.fromkeys(COLUMNS, 6.0)),
+        ("floor", dict.fromkeys(COLUMNS, 3.0)),
+    ]
+    compared = ratios(lines, floor="floor")
+    assert compared == {"x": dict.fromkeys(COLUMNS, 3.0)}
+    assert "6.0 (3.00x)" in table(lines, compared, 10, 5)
+
+
+def test_the_ledger_books_once_a_key_and_counts_every_attempt(tmp_path: Path) -> None:
+    ledger = trip.Ledger(tmp_path / "ledger.sqlite")
+    for key in ("a", "a", "b"):
+        ledger.book("job", key, "offer", key)
+    assert ledger.count() == {"attempts": 3, "bookings": 2, "things": 2}
+    ledger.close()
+
+
+@pytest.mark.parametrize("wrong", [{"total_usd": 1}, {"itinerary": []}])
+def test_a_wrong_result_is_noticed(wrong: dict[str, object]) -> None:
+    parts = [{"what": what, "found": trip.search(what, "Lisbon")} for what in trip.SPECIALISTS]
+    result = trip.solve(parts)
+    assert trip.right(result)
+    assert not trip.right(result | wrong)
