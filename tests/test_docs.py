@@ -1,0 +1,56 @@
+"""What the documents say is what the code does."""
+
+import json
+import re
+import sys
+from pathlib import Path
+
+from orchestrator import Orchestrator
+from orchestrator.settings import Settings
+from orchestrator.status import JOB_MOVES
+from tests.support.stage import ROOT, stage
+from tools.config import Extras
+from tools.travel.settings import TravelSettings
+
+README = (ROOT / "README.md").read_text()
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_setting_has_its_row() -> None:
+    documented = set(re.findall(r"^\| `(SUREFOOT_\w+)`", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE))
+    fields = [*Settings.model_fields, *TravelSettings.model_fields]
+    assert documented == {f"SUREFOOT_{name.upper()}" for name in fields}
+
+
+def test_every_field_of_the_surefoot_block_has_its_row() -> None:
+    text = (ROOT / "docs/configuration.md").read_text().partition("`surefoot` block per server")[2]
+    assert set(re.findall(r"^\| `(\w+)`", text, re.MULTILINE)) == set(Extras.model_fields)
+
+
+def test_the_drawn_status_machine_is_the_one_in_the_code() -> None:
+    drawn = set(re.findall(r"^    (\w+) --> (\w+)$", (ROOT / "docs/guarantees.md").read_text(), re.MULTILINE))
+    assert drawn == {(str(one), str(other)) for one, others in JOB_MOVES.items() for other in others}
+
+
+def test_every_test_that_a_guarantee_names_is_there() -> None:
+    named = set(re.findall(r"`(tests/[\w/]+\.py)`", (ROOT / "docs/guarantees.md").read_text()))
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
+
+
+def test_the_example_in_the_readme_is_the_example() -> None:
+    example = (ROOT / "examples/clock.py").read_text()
+    assert blocks("python")[1] in example
+
+
+def test_the_example_runs_on_a_foreign_tool_server(tmp_path: Path) -> None:
+    config = json.loads(blocks("json")[0])
+    config["mcpServers"]["time"]["command"] = sys.executable
+    (tmp_path / "time.json").write_text(json.dumps(config))
+    more = {"mcp_config": tmp_path / "time.json", "workflows": "examples.clock"}
+    with stage(tmp_path, **more) as played:
+        played.worker()
+        app = Orchestrator(redis_url=played.server.url, workflows=("examples.clock",), trace=False)
+        assert "timezone" in app.submit({"timezone": "Europe/Vienna"}, workflow="clock").result(30)["now"]
