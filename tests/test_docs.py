@@ -53,4 +53,4 @@ def test_the_example_runs_on_a_foreign_tool_server(tmp_path: Path) -> None:
     with stage(tmp_path, **more) as played:
         played.worker()
         app = Orchestrator(redis_url=played.server.url, workflows=("examples.clock",), trace=False)
-        assert "timezone" in app.submit({"timezone": "Europe/Vienna"}, workflow="clock").result(30)["now"]
+        assert "timezone" in app.submit({"timezone": "Europe/Vienna"}, workflow="clock").result(90)["now"]

@@ -53,10 +53,12 @@ class Machine:
         return [pid for pid in self.processes() if b"workers\0--" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
     def bookings(self, job_id: str) -> list[str]:
+        """The keys of a job's bookings; the tool servers make the table with the first one."""
         with sqlite3.connect(self.home / "ledger.sqlite") as db:
-            return [
-                key for (key,) in db.execute("SELECT dedup_key FROM booking WHERE dedup_key LIKE ?", (f"{job_id}%",))
-            ]
+            if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'booking'").fetchone():
+                return []
+            found = db.execute("SELECT dedup_key FROM booking WHERE dedup_key LIKE ?", (f"{job_id}%",))
+            return [key for (key,) in found]
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +73,7 @@ def machine(tmp_path_factory: pytest.TempPathFactory, flight_data: Path) -> Iter
     yield one
     up.send_signal(signal.SIGINT)
     assert up.wait(30) in {0, 130}
-    wait_until(lambda: not one.processes(), "no process is left", 10)
+    wait_until(lambda: not one.processes(), "no process is left")
     assert [
         path.name for path in home.iterdir() if path.is_socket() or path.name in {"embedded.json", "mcp.json"}
     ] == []
@@ -82,7 +84,7 @@ def test_a_request_without_dates_asks_and_goes_on(machine: Machine) -> None:
     job_id = json.loads(machine.run("jobs", "--status", "waiting", "--json"))[0]["id"]
     assert "cannot" not in machine.run("answer", job_id, "start_date=2027-03-12")
     assert "| there |" in machine.run("submit", "--wait", COMPLETE)
-    wait_until(lambda: json.loads(machine.run("show", job_id, "--json"))["status"] == "succeeded", "it ends", 30)
+    wait_until(lambda: json.loads(machine.run("show", job_id, "--json"))["status"] == "succeeded", "it ends")
     assert len(machine.bookings(job_id)) == 6
 
 
@@ -93,13 +95,13 @@ def test_a_ceiling_is_said_and_a_larger_one_goes_on(machine: Machine) -> None:
     failed = json.loads(machine.run("jobs", "--status", "failed", "--json"))[0]
     assert (failed["reason"], failed["spend"]["tool_calls"]["spent"]) == ("budget", 6)
     machine.run("resume", failed["id"], "--tool-calls", "60")
-    wait_until(lambda: json.loads(machine.run("show", failed["id"], "--json"))["status"] == "succeeded", "it ends", 30)
+    wait_until(lambda: json.loads(machine.run("show", failed["id"], "--json"))["status"] == "succeeded", "it ends")
     assert len(machine.bookings(failed["id"])) == 6
 
 
 def test_a_worker_killed_in_the_middle_books_everything_once(machine: Machine) -> None:
     job_id = json.loads(machine.run("submit", "--json", COMPLETE))["id"]
-    wait_until(lambda: len(machine.bookings(job_id)) >= 1, "the first booking is made", 30)
+    wait_until(lambda: len(machine.bookings(job_id)) >= 1, "the first booking is made")
     for pid in machine.workers():
         os.kill(pid, signal.SIGKILL)
 
@@ -115,7 +117,7 @@ def test_the_trace_is_one_tree_with_every_step_and_call(machine: Machine) -> Non
     def complete() -> bool:
         return "invoke_agent summary (step 9 of 9)" in machine.run("trace", job_id)
 
-    wait_until(complete, "the last span has arrived", 15)
+    wait_until(complete, "the last span has arrived")
     spans = json.loads(machine.run("trace", job_id, "--json"))
     ids = {span["span_id"] for span in spans}
     assert [span["name"] for span in spans if span.get("parent_id") not in ids] == ["invoke_workflow trip"]

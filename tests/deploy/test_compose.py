@@ -92,7 +92,7 @@ def test_every_command_and_health_check_runs(plain: Plain) -> None:
     for name in ("valkey", *TOOLS, "worker", "sweeper", "flower"):
         wait_until(lambda name=name: plain.healthy(name), f"{name} is healthy: {plain.folder / name}.log", 60)
     app = Orchestrator(redis_url=plain.redis_url, trace=False)
-    assert len(app.submit(JOB).result(60)["bookings"]) == 6
+    assert len(app.submit(JOB).result(90)["bookings"]) == 6
     with pytest.raises(HTTPError, match="401"):
         urlopen(f"http://127.0.0.1:{plain.ports['flower']}/workers", timeout=5)
     for name in ("flower", "sweeper", "worker"):
@@ -106,4 +106,4 @@ def test_the_second_pool_does_the_same_work(plain: Plain) -> None:
     plain.start("worker-prefork")
     wait_until(lambda: plain.healthy("worker-prefork"), "the second pool is healthy", 60)
     app = Orchestrator(redis_url=plain.redis_url, trace=False)
-    assert len(app.submit(JOB).result(60)["bookings"]) == 6
+    assert len(app.submit(JOB).result(90)["bookings"]) == 6

@@ -80,7 +80,7 @@ def test_a_killed_tool_server_comes_back_at_the_same_address(fleet: Fleet) -> No
 def test_workers_are_added_while_it_runs(fleet: Fleet) -> None:
     child = fleet.add_worker()
     assert child.name == "worker-2"
-    wait_until(lambda: worker_is_up(fleet, "worker-2"), "the worker is up", 30)
+    wait_until(lambda: worker_is_up(fleet, "worker-2"), "the worker is up")
 
 
 def test_flower_asks_for_the_password_which_no_command_line_shows(fleet: Fleet) -> None:

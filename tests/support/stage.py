@@ -42,7 +42,7 @@ class Stage:
             command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
         )
         self.workers.append(process)
-        wait_until(lambda: b"ready." in self.log(number), f"worker {number} is ready\n{self.log(number)!r}", 30)
+        wait_until(lambda: b"ready." in self.log(number), f"worker {number} is ready\n{self.log(number)!r}")
         return process
 
     def log(self, number: int = 1) -> bytes:

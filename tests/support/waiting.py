@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable
 
 
-def wait_until(predicate: Callable[[], object], what: str, timeout_s: float = 10.0) -> None:
+def wait_until(predicate: Callable[[], object], what: str, timeout_s: float = 60.0) -> None:
     """Return as soon as the predicate holds; fail, saying what was awaited, after the time."""
     end = time.monotonic() + timeout_s
     while not predicate():

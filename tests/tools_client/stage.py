@@ -37,7 +37,7 @@ class Desk:
     def start(self) -> "Desk":
         command = [sys.executable, "-m", "tests.tools_client.desk", str(self.port)]
         self.process = subprocess.Popen(command, cwd=ROOT, env=os.environ | {"TEST_DESK_LOG": str(self.log)})
-        wait_until(self._accepts, "the desk accepts connections", 30)
+        wait_until(self._accepts, "the desk accepts connections")
         return self
 
     def kill(self) -> None:

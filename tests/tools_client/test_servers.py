@@ -39,7 +39,7 @@ class Served:
     def start(self) -> None:
         command = [sys.executable, "-m", "tests.support.toolserver", str(self.port)]
         self.process = subprocess.Popen(command, cwd=ROOT)
-        wait_until(self.accepts, "the tool server accepts connections", 20)
+        wait_until(self.accepts, "the tool server accepts connections")
 
     def accepts(self) -> bool:
         try:

@@ -88,7 +88,7 @@ async def test_what_costs_too_much_is_stopped(travel: Travel, sql: str, why: str
     begun = time.monotonic()
     with pytest.raises(Said, match=why):
         await query(travel, sql)
-    assert time.monotonic() - begun < 8
+    assert time.monotonic() - begun < 30
     assert (await query(travel, "SELECT 1"))["rows"] == [[1]], "the server lives on"
 
 

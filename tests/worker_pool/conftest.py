@@ -39,7 +39,7 @@ class Theatre:
                 command, cwd=ROOT, env={**os.environ, **known, **environment}, stdout=log, stderr=log
             )
         self.workers.append(process)
-        wait_until(lambda: " ready." in self.log(number), f"worker {number} is ready: {self.log(number)}", 30)
+        wait_until(lambda: " ready." in self.log(number), f"worker {number} is ready: {self.log(number)}")
         return process
 
     def log(self, number: int = 0) -> str:

@@ -37,7 +37,7 @@ def test_what_runs_and_what_was_fetched_survives_the_loss_of_the_broker(theatre:
         wait_until(lambda: len(theatre.noted("done")) == 7, "all are done, those that ran and those that waited")
         assert sorted(theatre.noted("done")) == [*"012345", "new"]
         assert theatre.waiting() == 0
-        assert time.monotonic() - back < 6
+        assert time.monotonic() - back < 30
         assert "EMERGENCY" not in theatre.log()
     finally:
         again.kill()

@@ -42,7 +42,7 @@ def test_a_task_revoked_while_it_waits_for_room_never_runs(theatre: Theatre, tas
 def test_a_retry_keeps_its_id_and_a_chain_passes_results_on(theatre: Theatre, tasks: Any) -> None:
     theatre.worker("-c", "10")
     sent = tasks.again.delay()
-    wait_until(lambda: theatre.noted("done") == ["again"], "the third attempt succeeded", 20)
+    wait_until(lambda: theatre.noted("done") == ["again"], "the third attempt succeeded")
     assert theatre.noted("attempts") == [f"{sent.id} {number}" for number in range(3)]
     chain(tasks.add.s(1, 2), tasks.add.s(4), tasks.add.s(8)).delay()
     wait_until(lambda: theatre.noted("sums") == ["3", "7", "15"], "each link had the sum before")
