@@ -22,6 +22,7 @@ from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import SpanStore
 from orchestrator.status import JobStatus
 from orchestrator.telemetry import Telemetry, start, traceparent
+from orchestrator.telemetry.names import Happening
 from orchestrator.workflow import Workflow, catalogue
 
 Request = str | Mapping[str, Any] | BaseModel
@@ -57,12 +58,15 @@ class Desk:
         flow = catalogue.workflow(workflow)
         ceilings = _ceilings(budget, flow)
         job_id = uuid_utils.uuid7().hex
-        with self.telemetry.spans.open_job(job_id, workflow, tenant=tenant):
+        with self.telemetry.spans.open_job(job_id, workflow, tenant=tenant) as span:
             taken = intake.take(flow, request, self.settings.request_bytes)
             plan = intake.plan(flow, taken.model) if taken.model else None
+            span.event(Happening.VALIDATED, questions=len(taken.questions), steps=len(plan.steps) if plan else 0)
             opened = await self.jobs.open(self._new(job_id, flow, taken, plan, ceilings, tenant, key))
             if opened == job_id:
                 self.send(job_id, plan)
+            else:
+                span.discard()  # this key was submitted before
         return AsyncJob(self, opened)
 
     def _new(

@@ -11,7 +11,8 @@ from orchestrator.errors import BudgetExhausted, InvalidRequest, JobCancelled, J
 from orchestrator.state.client import LONGEST_BLOCK_S, without_loop
 from orchestrator.state.records import Event, JobRecord, Question, StepRecord
 from orchestrator.status import JobStatus, StepState
-from orchestrator.telemetry import traceparent
+from orchestrator.telemetry import Span, traceparent
+from orchestrator.telemetry.names import Happening, Stage
 from orchestrator.workflow import catalogue
 
 if TYPE_CHECKING:
@@ -109,25 +110,29 @@ class AsyncJob:
         await self._reply(match(await self.record(), {question_id: False}, kind="approval"))
 
     async def _reply(self, reply: Reply) -> None:
-        """Store answers; those that complete the request make the plan."""
-        if not reply.request:
-            ready = await self._desk.jobs.answer(self.id, reply.answers)
-        else:
-            flow = catalogue.workflow(reply.record.fields["workflow"])
-            taken = intake.check(flow, reply.request, self._desk.settings.request_bytes)
-            plan = intake.plan(flow, taken.model) if taken.model else None
-            ready = await self._desk.jobs.answer(
-                self.id,
-                reply.answers,
-                questions=reply.still_open(taken.questions),
-                request=taken.fields,
-                plan=plan,
-                templates=self._desk.templates(plan),
-            )
-            if ready:
-                self._desk.send(self.id, plan)
-                return
-        await self._enqueue(ready)
+        """Store answers, and enqueue what goes on."""
+        with self._desk.telemetry.spans.stage(Stage.ANSWER, self.id) as span:
+            if reply.request:
+                await self._complete(reply, span)
+            else:
+                await self._enqueue(await self._desk.jobs.answer(self.id, reply.answers))
+
+    async def _complete(self, reply: Reply, span: Span) -> None:
+        """Answers to the request itself: when nothing is missing any more, they make the plan."""
+        flow = catalogue.workflow(reply.record.fields["workflow"])
+        taken = intake.check(flow, reply.request, self._desk.settings.request_bytes)
+        plan = intake.plan(flow, taken.model) if taken.model else None
+        span.event(Happening.VALIDATED, questions=len(taken.questions), steps=len(plan.steps) if plan else 0)
+        ready = await self._desk.jobs.answer(
+            self.id,
+            reply.answers,
+            questions=reply.still_open(taken.questions),
+            request=taken.fields,
+            plan=plan,
+            templates=self._desk.templates(plan),
+        )
+        if ready:
+            self._desk.send(self.id, plan)
 
     async def _enqueue(self, ready: Sequence[str]) -> None:
         """Send steps that were offered anew, where the scripts do not."""
@@ -138,7 +143,8 @@ class AsyncJob:
 
     async def cancel(self) -> JobStatus:
         """As `Job.cancel`."""
-        return await self._desk.jobs.cancel(self.id)
+        with self._desk.telemetry.spans.stage(Stage.CANCEL, self.id):
+            return await self._desk.jobs.cancel(self.id)
 
     async def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
         """As `Job.resume`."""
@@ -150,7 +156,8 @@ class AsyncJob:
                 raise InvalidRequest(
                     f"budget {kind}={top} is below what is already spent: {getattr(spend, kind).spent}"
                 )
-        await self._enqueue(await self._desk.jobs.resume(self.id, given, raised.seconds))
+        with self._desk.telemetry.spans.stage(Stage.RESUME, self.id):
+            await self._enqueue(await self._desk.jobs.resume(self.id, given, raised.seconds))
 
 
 def outcome(record: JobRecord) -> Any:

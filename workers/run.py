@@ -14,7 +14,7 @@ from orchestrator.plan import Step
 from orchestrator.state.records import Claim, Question, encode
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
-from orchestrator.telemetry.names import Kind, Outcome
+from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.workflow import Profile
 from workers.context import StepContext
 from workers.journal import Journal, fingerprint
@@ -67,7 +67,12 @@ class StepRun:
 
     def _span(self) -> Span:
         claim, spans = self.claim, self._workshop.telemetry.spans
-        place = {"number": claim.number, "total": claim.total, "attempt": claim.attempt}
+        place = {
+            "number": claim.number,
+            "total": claim.total,
+            "attempt": claim.attempt,
+            "queue_wait_ms": claim.waited_ms,
+        }
         return spans.step(self.job_id, self.step, claim.specialist, **place)
 
     async def _perform(self, lease: Lease) -> Verdict:
@@ -152,7 +157,10 @@ class StepRun:
             committed = await self._workshop.steps.commit(lease, await self._ending(verdict))
         if committed.answer != "OK":
             return Ended("nothing", f"nothing to do: {committed.answer.lower()} {committed.why}")
+        span.event(Happening.CHECKPOINT, freed=len(committed.ready))
         if isinstance(verdict, Failed):
+            if verdict.reason == "budget":
+                span.event(Happening.BUDGET_REFUSED, ceiling=verdict.message)
             span.fail(_kind(verdict.kind), f"{place} ({self.step}): {verdict.message}")
             return Ended("failed", f"{place} ({self.step}) failed: {verdict.kind}: {verdict.message}", committed.ready)
         span.end_as(Outcome.SUCCEEDED)

@@ -57,7 +57,8 @@ class Question:
 class Claim:
     """The answer to a claim: CLAIMED with all that a step needs, or why not (DONE, HELD, BLOCKED, OVER, DEAD).
 
-    `again`: the step was claimed before, so its journal may hold finished calls.
+    `again`: the step was claimed before, so its journal may hold finished calls. `waited_ms`: since it was offered; -1
+    where that is not known (a retry, a re-driven step).
     """
 
     answer: str
@@ -72,6 +73,7 @@ class Claim:
     specialist: str = ""
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     again: bool = False
+    waited_ms: int = -1
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Claim":
@@ -79,7 +81,7 @@ class Claim:
         answer = row[0].decode()
         if answer != "CLAIMED":
             return cls(answer, _text(row[1]) if len(row) > 1 else "")
-        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again = row
+        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, waited = row
         milliseconds = int(left)
         return cls(
             answer,
@@ -93,6 +95,7 @@ class Claim:
             specialist=_text(specialist),
             inputs={_text(inputs[i]): decode(inputs[i + 1]) for i in range(0, len(inputs), 2)},
             again=bool(again),
+            waited_ms=int(waited),
         )
 
 

@@ -16,7 +16,6 @@ EXECUTE_TOOL = "execute_tool"
 class Stage(StrEnum):
     """Names of the spans for what happens to a job outside its steps."""
 
-    PLAN = "plan"
     ANSWER = "answer"
     RESUME = "resume"
     CANCEL = "cancel"
@@ -25,6 +24,7 @@ class Stage(StrEnum):
 class Happening(StrEnum):
     """Names of the events inside a span."""
 
+    VALIDATED = "surefoot.validated"
     CHECKPOINT = "surefoot.checkpoint"
     BUDGET_REFUSED = "surefoot.budget.refused"
 

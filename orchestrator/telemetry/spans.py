@@ -154,7 +154,7 @@ class Spans:
             ROOT_OF.reset(token)
 
     def stage(self, stage: Stage, job_id: str, **attributes: str | float | bool) -> Span:
-        """What happens to a job outside its steps: planned, answered, resumed, cancelled, re-driven."""
+        """What happens to a job outside its steps: answered, resumed, cancelled."""
         if self._tracer is None:
             return NOTHING
         attributes[names.JOB] = job_id

@@ -31,6 +31,12 @@ def test_every_name_is_used_in_code() -> None:
     assert unused == []
 
 
+def test_every_happening_and_stage_happens_somewhere() -> None:
+    code = "\n".join(path.read_text() for path in source_files())
+    named = [f"{enum.__name__}.{member.name}" for enum in (names.Happening, names.Stage) for member in enum]
+    assert [name for name in named if not re.search(rf"\b{re.escape(name)}\b", code)] == []
+
+
 def test_no_other_module_spells_a_name_out() -> None:
     spelled = re.compile("|".join(re.escape(f'"{value}"') for value in CONSTANTS.values() if "." in value))
     found = {str(path): spelled.findall(path.read_text()) for path in source_files()}

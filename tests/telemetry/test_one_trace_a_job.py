@@ -13,7 +13,7 @@ from tests.telemetry.collecting import Memory, collector, new_job, recording
 
 
 def a_job(telemetry: Telemetry, job_id: str) -> None:
-    with telemetry.spans.open_job(job_id, "trip", tenant="acme"), telemetry.spans.stage(Stage.PLAN, job_id):
+    with telemetry.spans.open_job(job_id, "trip", tenant="acme"), telemetry.spans.stage(Stage.ANSWER, job_id):
         pass
     with telemetry.spans.step(job_id, "flights", "flights", number=1, total=2, attempt=1) as step:
         with telemetry.spans.tool(job_id, "flights.search", {"origin": "JFK"}, key=f"{job_id}.flights.1") as call:
@@ -38,7 +38,7 @@ def test_each_span_hangs_under_what_led_to_it() -> None:
         a_job(telemetry, job_id)
         telemetry.flush()
         spans = memory.spans(job_id)
-        assert spans["plan"]["parent_id"] == job_id[16:]
+        assert spans["answer"]["parent_id"] == job_id[16:]
         assert spans["invoke_agent flights"]["parent_id"] == job_id[16:]
         assert spans["execute_tool flights.search"]["parent_id"] == spans["invoke_agent flights"]["span_id"]
 

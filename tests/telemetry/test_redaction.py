@@ -156,7 +156,7 @@ def test_nothing_planted_anywhere_leaves_by_any_way() -> None:
                 span.set_attribute("http.request.header.authorization", secret)
                 span.set_attribute("http.request.header.x-api-key", [secret])
                 span.add_event("sent", {"token": secret, "line": f"sk-{secret}"})
-            with pytest.raises(ValueError, match="refused"), telemetry.spans.stage(Stage.PLAN, job_id):
+            with pytest.raises(ValueError, match="refused"), telemetry.spans.stage(Stage.ANSWER, job_id):
                 raise ValueError(f"refused: api_key={secret}")
         assert telemetry.flush()
         kept = b"".join(memory.jobs[job_id])

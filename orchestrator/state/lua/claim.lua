@@ -1,7 +1,7 @@
 -- claim: take the right to run a step until the lease ends; the first attempt is charged one step.
 -- ARGV job step lease_ms retention_s
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
---   1 if it was claimed before}
+--   1 if it was claimed before, ms since it was offered or -1}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
 -- USES clock moves settle offer
@@ -12,7 +12,7 @@ local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need
 local status, state = f[1], f[3]
 if state == 'running' and tonumber(f[5]) > at then return {'HELD', f[5]} end
 if state == 'pending' and status == 'running' then return {'BLOCKED', f[4]} end
-taken(job, step)
+local offered = taken(job, step)
 if not state then return {'DEAD', status and 'no such step' or 'no such job'} end
 if state ~= 'ready' and state ~= 'running' and state ~= 'retrying' then return {'DONE', state} end
 if status ~= 'running' and status ~= 'queued' then return {'DEAD', status} end
@@ -50,4 +50,5 @@ for dep in string.gmatch(f[6], '[^,]+') do
   if out[1] == 'succeeded' then inputs[#inputs + 1] = dep; inputs[#inputs + 1] = out[2] end
 end
 local left = f[10] and f[10] - at or -1
-return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0}
+return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0,
+  offered and at - offered or -1}

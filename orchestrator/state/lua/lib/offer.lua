@@ -21,7 +21,7 @@ local function offer(job, steps, at, templates)
   end
 end
 
--- Nobody has to look for this step any more.
+-- Nobody has to look for this step any more; answers since when it was offered, where that is known.
 local function taken(job, step)
   local member, queue = job .. '.' .. step, redis.call('HGET', OF.job .. job, step .. '.queue')
   if not queue then return end
@@ -32,4 +32,5 @@ local function taken(job, step)
     if tonumber(since) > tonumber(top or 0) then redis.call('HSET', INDEX.marks, queue .. ':max', since) end
   end
   if redis.call('ZREM', INDEX.again, member) == 1 then redis.call('HDEL', INDEX.waits, member) end
+  return since
 end

@@ -1,0 +1,83 @@
+"""The trace of a real job: what was validated, how long steps waited, what was stored, what a person did."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pydantic_core import from_json
+
+from orchestrator import Budget, BudgetExhausted, Job
+from orchestrator.state import keys
+from orchestrator.state.client import SyncClient, without_loop
+from orchestrator.telemetry import names
+from orchestrator.telemetry.names import Happening
+from tests.support.stage import Stage, stage
+from tests.support.waiting import wait_until
+
+BED = {"item": "bed"}
+
+
+@pytest.fixture(scope="module")
+def traced(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage(tmp_path_factory.mktemp("stage"), trace=True) as here:
+        here.worker("--concurrency", "50")
+        yield here
+
+
+def spans(job: Job) -> list[dict[str, Any]]:
+    return [from_json(text) for text in job.spans]
+
+
+def events(job: Job, what: Happening) -> list[tuple[str, dict[str, Any]]]:
+    return [
+        (span["name"], event["attributes"])
+        for span in spans(job)
+        for event in span.get("events", [])
+        if event["name"] == what
+    ]
+
+
+def arrived(job: Job, name: str) -> None:
+    wait_until(lambda: name in [span["name"] for span in spans(job)], f"the span {name!r} has arrived")
+
+
+def test_a_job_that_asks_shows_its_checks_and_the_answer(traced: Stage) -> None:
+    job = traced.app.submit({}, workflow="journey")
+    job.answer(item="bed")
+    job.result(90)
+    arrived(job, "invoke_agent finish")
+    assert events(job, Happening.VALIDATED) == [
+        ("invoke_workflow journey", {"questions": 1, "steps": 0}),
+        ("answer", {"questions": 0, "steps": 5}),
+    ]
+    stored = dict(events(job, Happening.CHECKPOINT))
+    assert stored["invoke_agent begin"] == {"freed": 3}
+    assert stored["invoke_agent finish"] == {"freed": 0}
+    steps = [span for span in spans(job) if span["name"].startswith(names.INVOKE_AGENT)]
+    assert len(steps) == 5
+    assert all(span["attributes"][names.QUEUE_WAIT_MS] >= 0 for span in steps)
+
+
+def test_a_ceiling_and_what_followed_are_in_the_trace(traced: Stage) -> None:
+    job = traced.app.submit(BED, workflow="journey", budget=Budget(tool_calls=1))
+    with pytest.raises(BudgetExhausted):
+        job.result(90)
+    wait_until(lambda: events(job, Happening.BUDGET_REFUSED), "the refusal has arrived")
+    assert {said["ceiling"] for _, said in events(job, Happening.BUDGET_REFUSED)} == {"tool calls 1 of 1"}
+    job.resume(Budget(tool_calls=50))
+    job.result(90)
+    arrived(job, "resume")
+
+
+def test_cancelling_is_in_the_trace_and_a_second_submission_is_not(traced: Stage) -> None:
+    job = traced.app.submit({}, workflow="journey", key="once")
+    again = traced.app.submit({}, workflow="journey", key="once")
+    job.cancel()
+    arrived(job, "cancel")
+    assert again.id == job.id
+    roots = [span for span in spans(job) if not span.get("parent_id")]
+    assert [span["name"] for span in roots] == ["invoke_workflow journey"]
+    client = SyncClient(traced.server.url, patience_s=2)
+    kept = without_loop(client.command("KEYS", keys.spans("*")))
+    client.close()
+    assert {key.decode() for key in kept} <= {keys.spans(known.id) for known in traced.app.jobs()}
