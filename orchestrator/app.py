@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 import uuid_utils
@@ -109,9 +110,9 @@ class Desk:
 
 def _ceilings(budget: Budget | Mapping[str, Any] | None, flow: Workflow) -> Budget:
     given, default = Budget.of(budget), flow.budget
-    names = ("steps", "tool_calls", "tokens", "seconds", "usd")
-    pairs = {name: (getattr(given, name), getattr(default, name)) for name in names}
-    return Budget(**{name: usual if own is None else own for name, (own, usual) in pairs.items()})
+    pairs = {each.name: (getattr(given, each.name), getattr(default, each.name)) for each in fields(Budget)}
+    merged: dict[str, Any] = {name: usual if own is None else own for name, (own, usual) in pairs.items()}
+    return Budget.of(merged | {"tools": {**default.tools, **given.tools}})
 
 
 class AsyncOrchestrator:

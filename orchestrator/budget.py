@@ -1,17 +1,31 @@
 """What a job may spend, and what it has spent. Money is counted in whole micro-USD, so that sums are exact."""
 
 import math
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Any, Self
 
 from orchestrator.errors import InvalidRequest
 
 MICRO = 1_000_000
-KINDS = ("steps", "tool_calls", "tokens", "usd")
+KINDS = ("steps", "tool_calls", "tokens", "input_tokens", "output_tokens", "usd")
+TOOLS = "tools/"
+"""Before a glob of tools: the kind of its own ceiling."""
 UNLIMITED = -1
 LARGEST = 2**53 - 1
 """Redis scripts count in doubles: above this, one more is no longer one more."""
+GLOB, MOST_GLOBS = re.compile(r"[\w.*?\[\]!-]{1,128}", re.ASCII), 50
+
+
+def named(kind: str) -> str:
+    """A kind of the ledger as people read it: "tool calls", "calls of flights.book_*"."""
+    return f"calls of {kind.removeprefix(TOOLS)}" if kind.startswith(TOOLS) else kind.replace("_", " ")
+
+
+def globs_of(kinds: str) -> tuple[str, ...]:
+    """The globs of a list of kinds as the record keeps it: "tools/flights.*,tools/hotels.book,"."""
+    return tuple(kind.removeprefix(TOOLS) for kind in kinds.split(",") if kind)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,14 +35,21 @@ class Budget:
     Attributes:
         steps: steps that may start (a step's retries are the same step).
         tool_calls: tool calls that may be sent, retries included, replays not.
+        tools: the same for single tools: `<server>.<tool>` or a glob of such names -> calls,
+            e.g. `{"flights.book_*": 1}`.
         tokens: model tokens, input and output together.
+        input_tokens: model tokens sent.
+        output_tokens: model tokens received.
         seconds: wall-clock seconds from submission, time spent waiting for a person not counted.
         usd: money in US dollars, for models and for tools with a price.
     """
 
     steps: int | None = None
     tool_calls: int | None = None
+    tools: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
     tokens: int | None = None
+    input_tokens: int | None = None
+    output_tokens: int | None = None
     seconds: float | None = None
     usd: float | None = None
 
@@ -36,23 +57,26 @@ class Budget:
         """Refuse what is no amount.
 
         Raises:
-            InvalidRequest: a ceiling is negative, not finite, not a number, or too large to be counted exactly.
+            InvalidRequest: a ceiling is negative, not finite, not a number, or too large to be counted exactly; or a
+                name of `tools` is no tool and no glob.
         """
-        for field in fields(self):
-            amount = getattr(self, field.name)
-            whole = field.name in {"steps", "tool_calls", "tokens"}
-            if amount is None:
-                continue
-            if isinstance(amount, bool) or not isinstance(amount, int if whole else int | float):
-                raise InvalidRequest(f"budget {field.name} must be a {'whole ' if whole else ''}number, not {amount!r}")
-            if not math.isfinite(amount) or amount < 0 or amount * MICRO > LARGEST:
-                raise InvalidRequest(f"budget {field.name} must be between 0 and {LARGEST // MICRO}, not {amount!r}")
+        for each in fields(self):
+            if each.name != "tools":
+                _check(each.name, getattr(self, each.name), whole=each.name not in {"seconds", "usd"})
+        tools: Any = self.tools
+        if not isinstance(tools, Mapping) or len(self.tools) > MOST_GLOBS:
+            raise InvalidRequest(f"budget tools must map at most {MOST_GLOBS} tools or globs to numbers of calls")
+        for glob, calls in self.tools.items():
+            if not GLOB.fullmatch(str(glob)):
+                raise InvalidRequest(f"budget tools: {glob!r} is no <server>.<tool> and no glob of such names")
+            _check(f"tools {glob}", calls, whole=True)
 
     def ceilings(self) -> dict[str, int]:
         """The countable ceilings as the ledger keeps them: whole numbers, money in micro-USD, -1 for none."""
         amounts = {kind: getattr(self, kind) for kind in KINDS}
         if amounts["usd"] is not None:
             amounts["usd"] = round(amounts["usd"] * MICRO)
+        amounts |= {TOOLS + glob: calls for glob, calls in self.tools.items()}
         return {kind: UNLIMITED if amount is None else int(amount) for kind, amount in amounts.items()}
 
     @classmethod
@@ -66,6 +90,15 @@ class Budget:
             raise InvalidRequest(
                 f"budget: {error}; its ceilings are {', '.join(f.name for f in fields(cls))}"
             ) from None
+
+
+def _check(name: str, amount: Any, *, whole: bool) -> None:
+    if amount is None:
+        return
+    if isinstance(amount, bool) or not isinstance(amount, int if whole else int | float):
+        raise InvalidRequest(f"budget {name} must be a {'whole ' if whole else ''}number, not {amount!r}")
+    if not math.isfinite(amount) or amount < 0 or amount * MICRO > LARGEST:
+        raise InvalidRequest(f"budget {name} must be between 0 and {LARGEST // MICRO}, not {amount!r}")
 
 
 @dataclass(frozen=True)
@@ -84,20 +117,37 @@ class Amount:
 
 @dataclass(frozen=True)
 class Spend:
-    """What a job has spent and reserved of each ceiling at one moment."""
+    """What a job has spent and reserved of each ceiling at one moment.
+
+    Attributes:
+        tools: the same for each tool or glob that has a ceiling of its own.
+    """
 
     steps: Amount
     tool_calls: Amount
     tokens: Amount
+    input_tokens: Amount
+    output_tokens: Amount
     usd: Amount
-    seconds_left: float | None = None
+    tools: Mapping[str, Amount] = field(default_factory=dict[str, Amount])
+
+    @property
+    def lines(self) -> dict[str, Amount]:
+        """Every line by its kind in the ledger."""
+        return {kind: getattr(self, kind) for kind in KINDS} | {TOOLS + glob: line for glob, line in self.tools.items()}
+
+    def of(self, kind: str) -> Amount:
+        """The line of a kind; an empty one if the job has none of it."""
+        return self.lines.get(kind, Amount(0, 0, None))
 
     @classmethod
-    def read(cls, row: Mapping[str, str], seconds_left: float | None = None) -> Self:
+    def read(cls, row: Mapping[str, str]) -> Self:
         """From the ledger's fields `spent:<kind>`, `held:<kind>` and `max:<kind>` of the job record."""
-        amounts: list[Amount] = []
-        for kind in KINDS:
+
+        def line(kind: str) -> Amount:
             ceiling = int(row.get(f"max:{kind}", UNLIMITED))
             spent, held = int(row.get(f"spent:{kind}", 0)), int(row.get(f"held:{kind}", 0))
-            amounts.append(Amount(spent, held, None if ceiling == UNLIMITED else ceiling))
-        return cls(*amounts, seconds_left=seconds_left)
+            return Amount(spent, held, None if ceiling == UNLIMITED else ceiling)
+
+        tools = {glob: line(TOOLS + glob) for glob in globs_of(row.get("tools", ""))}
+        return cls(*(line(kind) for kind in KINDS), tools=tools)

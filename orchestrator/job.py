@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator import intake
 from orchestrator.answers import Reply, match
-from orchestrator.budget import Budget, Spend
+from orchestrator.budget import Budget, Spend, named
 from orchestrator.errors import BudgetExhausted, InvalidRequest, JobCancelled, JobFailed, WaitingForInput
 from orchestrator.state.client import LONGEST_BLOCK_S, without_loop
 from orchestrator.state.records import Event, JobRecord, Question, StepRecord
@@ -152,10 +152,8 @@ class AsyncJob:
         given = {kind: top for kind, top in raised.ceilings().items() if top >= 0}
         spend = (await self.record()).spend
         for kind, top in given.items():
-            if top < getattr(spend, kind).spent:
-                raise InvalidRequest(
-                    f"budget {kind}={top} is below what is already spent: {getattr(spend, kind).spent}"
-                )
+            if top < (spent := spend.of(kind).spent):
+                raise InvalidRequest(f"budget {named(kind)} {top} is below what is already spent: {spent}")
         with self._desk.telemetry.spans.stage(Stage.RESUME, self.id):
             await self._enqueue(await self._desk.jobs.resume(self.id, given, raised.seconds))
 

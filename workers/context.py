@@ -77,5 +77,5 @@ class StepContext:
         self._run.on_rollback(tool, arguments)
 
     async def budget(self) -> Mapping[str, int | None]:
-        """What is left of the job's ceilings: steps, tool_calls, tokens, usd in micro-USD; None where there is none."""
+        """What is left of each ceiling, `usd` in micro-USD, `tools/<glob>` for single tools; None: no ceiling."""
         return await self._run.left()

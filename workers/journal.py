@@ -2,12 +2,15 @@
 
 import hashlib
 from collections.abc import Mapping
+from fnmatch import fnmatchcase
 from typing import Any
 
-from orchestrator.state.calls import Begun, CallStore, Cost
-from orchestrator.state.records import Question, encode
+from orchestrator.budget import named
+from orchestrator.state.calls import NOTHING, Begun, CallStore, Cost
+from orchestrator.state.records import Claim, Question, encode
 from orchestrator.state.steps import Lease
-from orchestrator.telemetry import Spans
+from orchestrator.telemetry import Span, Spans
+from orchestrator.telemetry.names import Happening
 from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
@@ -24,11 +27,11 @@ class Journal:
     """Calls tools for one attempt of one step."""
 
     def __init__(
-        self, store: CallStore, tools: ToolServers, spans: Spans, lease: Lease, *, allowed: tuple[str, ...], again: bool
+        self, store: CallStore, tools: ToolServers, spans: Spans, lease: Lease, claim: Claim, allowed: tuple[str, ...]
     ) -> None:
-        """`again`: an earlier attempt may have left finished calls."""
+        """`claim`: may an earlier attempt have left finished calls, and which tools have their own ceiling?"""
         self._store, self._tools, self._spans, self._lease = store, tools, spans, lease
-        self._allowed, self._again, self._number = allowed, again, 0
+        self._allowed, self._claim, self._number = allowed, claim, 0
 
     async def call(self, name: str, arguments: dict[str, Any], timeout_s: float) -> Any:
         """One call: replay it, or check, reserve, send and settle it."""
@@ -36,7 +39,7 @@ class Journal:
         number, asked = self._number, fingerprint(name, arguments)
         key = f"{self._lease.job_id}.{self._lease.step}:{number}"
         with self._spans.tool(self._lease.job_id, name, arguments, key=key) as span:
-            if self._again:
+            if self._claim.again:
                 finished = await self._store.finished(self._lease, number, asked)
                 if finished is not None:
                     span.answer(finished.value, replayed=True)
@@ -46,16 +49,22 @@ class Journal:
             except Unavailable as error:
                 raise Stop(Later(str(error), error.retry_after_s or 0)) from error
             tool.check(arguments)
-            answer = await self._send(tool, arguments, number, asked, key, timeout_s)
+            answer = await self._send(tool, arguments, number, asked, key, timeout_s, span)
             span.answer(answer)
             return answer
 
     async def _send(
-        self, tool: Tool, arguments: dict[str, Any], number: int, asked: str, key: str, timeout_s: float
+        self,
+        tool: Tool,
+        arguments: dict[str, Any],
+        number: int,
+        asked: str,
+        key: str,
+        timeout_s: float,
+        span: Span,
     ) -> Any:
-        cost = Cost(micro_usd=tool.price_micro_usd)
-        begun = await self._store.begin(self._lease, number, asked, tool.name, cost)
-        _go_on(begun, tool.name)
+        cost = self._cost(tool)
+        begun = await self._begin(tool, number, asked, cost, span)
         if begun.answer == "REPLAY":
             return _replayed(tool.name, begun)
         if begun.answer == "AGAIN" and begun.before != "unsent" and tool.effect is Effect.UNSAFE:
@@ -68,10 +77,10 @@ class Journal:
             await self._settle(number, "rejected", str(error), cost)
             raise
         except Unavailable as error:
-            await self._settle(number, "unsent", None, Cost(0))
+            await self._settle(number, "unsent", None, NOTHING)
             raise Stop(Later(str(error), error.retry_after_s or 0)) from error
         except NeedsInput as error:
-            await self._settle(number, "unsent", None, Cost(0))
+            await self._settle(number, "unsent", None, NOTHING)
             raise Stop(
                 Failed("needs input", f"{tool.name} asks for input, which this version cannot pass on")
             ) from error
@@ -85,6 +94,13 @@ class Journal:
         await self._settle(number, "done", answer, cost)
         return answer
 
+    async def _begin(self, tool: Tool, number: int, asked: str, cost: Cost, span: Span) -> Begun:
+        begun = await self._store.begin(self._lease, number, asked, tool.name, cost)
+        _go_on(begun, tool.name)
+        for kind in begun.low:
+            span.event(Happening.BUDGET_LOW, ceiling=named(kind))
+        return begun
+
     async def _after_doubt(self, tool: Tool, arguments: dict[str, Any], number: int, key: str) -> dict[str, Any] | None:
         """What became of an unsafe call that was sent: its result, or None when it surely did not happen."""
         question = _in_doubt(self._lease.step, number, tool, arguments, key)
@@ -95,12 +111,16 @@ class Journal:
             if isinstance(looked, dict) and isinstance(looked.get("found"), bool):
                 known = {"happened": looked["found"], "result": looked}
         if known is None:
-            await self._settle(number, "unknown", None, Cost(0))
+            await self._settle(number, "unknown", None, NOTHING)
             raise Stop(Parked([question]))
         if not known["happened"]:
             return None
-        await self._settle(number, "done", known.get("result"), Cost(micro_usd=tool.price_micro_usd))
+        await self._settle(number, "done", known.get("result"), self._cost(tool))
         return {"result": known.get("result")}
+
+    def _cost(self, tool: Tool) -> Cost:
+        globs = tuple(glob for glob in self._claim.globs if fnmatchcase(tool.name, glob))
+        return Cost(globs=globs, micro_usd=tool.price_micro_usd)
 
     async def _settle(self, number: int, state: Any, value: Any, cost: Cost) -> None:
         answer = await self._store.settle(self._lease, number, state, value, cost)

@@ -91,8 +91,8 @@ class StepRun:
             self._workshop.tools,
             self._workshop.telemetry.spans,
             lease,
-            allowed=profile.tools,
-            again=self.claim.again,
+            self.claim,
+            profile.tools,
         )
         try:
             async with asyncio.timeout(limit_s):
@@ -263,7 +263,7 @@ class StepRun:
     async def left(self) -> dict[str, int | None]:
         """What is left of the budget."""
         spend = (await self._workshop.jobs.read(self.job_id)).spend
-        return {kind: getattr(spend, kind).free for kind in ("steps", "tool_calls", "tokens", "usd")}
+        return {kind: line.free for kind, line in spend.lines.items()}
 
 
 def _kind(kind: str) -> Kind:

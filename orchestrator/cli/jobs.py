@@ -20,6 +20,9 @@ JobId = Annotated[str, typer.Argument(help="the job's id", metavar="JOB")]
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 Steps = Annotated[int | None, typer.Option(help="ceiling of steps")]
 ToolCalls = Annotated[int | None, typer.Option(help="ceiling of tool calls")]
+Tools = Annotated[
+    list[str] | None, typer.Option("--tool", help="ceiling of calls of a tool or glob", metavar="GLOB=CALLS")
+]
 Tokens = Annotated[int | None, typer.Option(help="ceiling of model tokens")]
 Seconds = Annotated[float | None, typer.Option(help="seconds until the deadline")]
 Usd = Annotated[float | None, typer.Option(help="ceiling of money, US dollars")]
@@ -33,6 +36,7 @@ def submit(
     wait: Annotated[bool, typer.Option("--wait", help="follow it and print its result")] = False,
     steps: Steps = None,
     tool_calls: ToolCalls = None,
+    tool: Tools = None,
     tokens: Tokens = None,
     seconds: Seconds = None,
     usd: Usd = None,
@@ -42,7 +46,8 @@ def submit(
 
     Example: surefoot submit --wait "Four days around Denver from New York, 12 to 15 March, two people"
     """
-    budget = Budget(steps=steps, tool_calls=tool_calls, tokens=tokens, seconds=seconds, usd=usd)
+    tools = _calls(tool)
+    budget = Budget(steps=steps, tool_calls=tool_calls, tools=tools, tokens=tokens, seconds=seconds, usd=usd)
     job = Orchestrator().submit(_request(request), workflow=workflow, budget=budget, tenant=tenant, key=key)
     if not wait:
         _print_json({"id": job.id, "status": job.status}) if as_json else console.print(job.id)
@@ -50,6 +55,14 @@ def submit(
     if not as_json:
         render.follow(job)
     _result(job, as_json)
+
+
+def _calls(options: list[str] | None) -> dict[str, int]:
+    pairs = [each.rpartition("=") for each in options or ()]
+    wrong = [f"{glob}{mark}{calls}" for glob, mark, calls in pairs if not glob or not calls.isdecimal()]
+    if wrong:
+        raise InvalidRequest(f"--tool {wrong[0]!r}: say GLOB=CALLS, e.g. --tool 'flights.book*=1'")
+    return {glob: int(calls) for glob, _, calls in pairs}
 
 
 def _request(text: str) -> Any:
@@ -181,6 +194,7 @@ def resume(
     job_id: JobId,
     steps: Steps = None,
     tool_calls: ToolCalls = None,
+    tool: Tools = None,
     tokens: Tokens = None,
     seconds: Seconds = None,
     usd: Usd = None,
@@ -190,7 +204,8 @@ def resume(
     Example: surefoot resume JOB --tool-calls 40
     """
     job = Orchestrator().job(job_id)
-    job.resume(budget=Budget(steps=steps, tool_calls=tool_calls, tokens=tokens, seconds=seconds, usd=usd))
+    tools = _calls(tool)
+    job.resume(Budget(steps=steps, tool_calls=tool_calls, tools=tools, tokens=tokens, seconds=seconds, usd=usd))
     console.print(render.coloured(job.status))
 
 

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.budget import KINDS, MICRO, Amount, Spend
+from orchestrator.budget import MICRO, Amount, Spend, named
 from orchestrator.job import Job, failure
 from orchestrator.state.records import Event, JobRecord, Question
 from orchestrator.status import JobStatus
@@ -20,6 +20,10 @@ COLOURS = {
     "cancelled": "magenta",
     "retrying": "yellow", "skipped": "dim", "pending": "dim", "ready": "dim", "started": "cyan", "question": "yellow",
 }  # fmt: skip
+
+
+RARE, UNUSED = ("input_tokens", "output_tokens"), Amount(0, 0, None)
+"""Lines of the ledger that are only shown where they say something."""
 
 
 def coloured(word: str) -> Text:
@@ -42,6 +46,8 @@ def _told(event: Event) -> str:
         return f"{data['tool']} (call {data['number']}) {data['outcome']}"
     if event.type == "question" and isinstance(data, dict):
         return f"{data['field']}: {data['prompt']}"
+    if event.type == "budget" and isinstance(data, dict):
+        return f"80 % of the budget: {named(data['kind'])} {data['used']} of {data['ceiling']}"
     if event.type == "started":
         return "" if data == "1" else f"attempt {data}"
     if event.type == "retrying" and isinstance(data, dict):
@@ -97,11 +103,12 @@ def amount(line: Amount, scale: float = 1) -> str:
 def spend_table(spend: Spend) -> Table:
     """Spend against budget."""
     table = Table("budget", "spent", "reserved", "free", box=None, header_style="bold")
-    for kind in KINDS:
-        line: Amount = getattr(spend, kind)
+    for kind, line in spend.lines.items():
+        if kind in RARE and line == UNUSED:
+            continue
         scale = MICRO if kind == "usd" else 1
         free = "no ceiling" if line.free is None else f"{line.free / scale:g}"
-        table.add_row(kind.replace("_", " "), amount(line, scale), f"{line.reserved / scale:g}", free)
+        table.add_row(named(kind), amount(line, scale), f"{line.reserved / scale:g}", free)
     return table
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from orchestrator.budget import TOOLS, named
 from orchestrator.state import keys
 from orchestrator.state.records import decode, encode
 from orchestrator.state.scripts import Scripts
@@ -13,21 +14,32 @@ State = Literal["done", "rejected", "unknown", "unsent"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call costs: calls, model tokens, money in micro-USD."""
+    """What a call costs: calls, also for each glob of tools that has a ceiling, model tokens, money in micro-USD."""
 
     tool_calls: int = 1
-    tokens: int = 0
+    input_tokens: int = 0
     micro_usd: int = 0
+    output_tokens: int = 0
+    globs: tuple[str, ...] = ()
 
     def __str__(self) -> str:
-        return f"{self.tool_calls}:{self.tokens}:{self.micro_usd}"
+        """As the scripts read it: what is most special first, since the first ceiling that is reached is named."""
+        amounts = {f"{TOOLS}{glob}": self.tool_calls for glob in self.globs}
+        amounts |= {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
+        amounts |= {"tool_calls": self.tool_calls, "tokens": self.input_tokens + self.output_tokens}
+        amounts |= {"usd": self.micro_usd}
+        return ",".join(f"{kind}={amount}" for kind, amount in amounts.items() if amount)
+
+
+NOTHING = Cost(tool_calls=0)
 
 
 @dataclass(frozen=True)
 class Begun:
     """The answer to begin.
 
-    GO and AGAIN (`before`: unknown, begun or unsent) mean send it; REPLAY brings the stored `value` of a call that was
+    GO and AGAIN (`before`: unknown, begun or unsent) mean send it, and `low` names the kinds of which 80 % are used now
+    for the first time; REPLAY brings the stored `value` of a call that was
     `before` done or rejected; OVER names the ceiling (`before`), STALE and DEAD say why in `before`;
     DIVERGED names the tool that has this number.
     """
@@ -35,6 +47,7 @@ class Begun:
     answer: str
     before: str = ""
     value: Any = None
+    low: tuple[str, ...] = ()
 
 
 class CallStore:
@@ -48,12 +61,12 @@ class CallStore:
         row = await self._scripts.run(
             "call_begin", lease.job_id, lease.step, lease.fence, number, fingerprint, tool, str(cost)
         )
-        answer, words = row[0].decode(), [word.decode() for word in row[1:]]
+        answer, before = row[0].decode(), row[1].decode()
         if answer == "REPLAY":
-            return Begun(answer, words[0], decode(words[1]))
+            return Begun(answer, before, decode(row[2]))
         if answer == "OVER":
-            return Begun(answer, f"{words[0].replace('_', ' ')} {words[1]} of {words[2]}")
-        return Begun(answer, *words[:1])
+            return Begun(answer, f"{named(before)} {row[2].decode()} of {row[3].decode()}")
+        return Begun(answer, before, low=tuple(kind.decode() for kinds in row[2:] for kind in kinds))
 
     async def finished(self, lease: Lease, number: int, fingerprint: str) -> Begun | None:
         """The stored answer of this call, if an earlier attempt finished the very same one."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
 
-from orchestrator.budget import Spend
+from orchestrator.budget import Spend, globs_of
 from orchestrator.plan import Plan, Step
 from orchestrator.status import JobStatus, StepState
 
@@ -58,7 +58,7 @@ class Claim:
     """The answer to a claim: CLAIMED with all that a step needs, or why not (DONE, HELD, BLOCKED, OVER, DEAD).
 
     `again`: the step was claimed before, so its journal may hold finished calls. `waited_ms`: since it was offered; -1
-    where that is not known (a retry, a re-driven step).
+    where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
     """
 
     answer: str
@@ -74,6 +74,7 @@ class Claim:
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     again: bool = False
     waited_ms: int = -1
+    globs: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Claim":
@@ -81,7 +82,7 @@ class Claim:
         answer = row[0].decode()
         if answer != "CLAIMED":
             return cls(answer, _text(row[1]) if len(row) > 1 else "")
-        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, waited = row
+        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, waited, globs = row
         milliseconds = int(left)
         return cls(
             answer,
@@ -96,6 +97,7 @@ class Claim:
             inputs={_text(inputs[i]): decode(inputs[i + 1]) for i in range(0, len(inputs), 2)},
             again=bool(again),
             waited_ms=int(waited),
+            globs=globs_of(_text(globs)),
         )
 
 

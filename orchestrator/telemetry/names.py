@@ -26,6 +26,7 @@ class Happening(StrEnum):
 
     VALIDATED = "surefoot.validated"
     CHECKPOINT = "surefoot.checkpoint"
+    BUDGET_LOW = "surefoot.budget.low"
     BUDGET_REFUSED = "surefoot.budget.refused"
 
 

@@ -148,6 +148,17 @@ def test_a_ceiling_stops_the_job_exactly_there_and_resume_goes_on(played: Stage)
     )
 
 
+def test_a_tool_may_have_a_ceiling_of_its_own(played: Stage) -> None:
+    job = played.app.submit(BED, workflow="journey", budget=Budget(tool_calls=50, tools={"desk.bo*": 2}))
+    with pytest.raises(BudgetExhausted, match=r"budget: calls of desk.bo\* 2 of 2"):
+        job.result(90)
+    assert len(keys_of(played, job.id)) == 2
+    assert job.spend.tools["desk.bo*"].spent == 2
+    job.resume({"tools": {"desk.bo*": 3}})
+    assert len(job.result(90)) == 3
+    assert len(keys_of(played, job.id)) == 3
+
+
 def test_a_deadline_stops_what_runs(played: Stage) -> None:
     job = played.app.submit({**BED, "seconds": 20}, workflow="slow", budget=Budget(seconds=0.5))
 

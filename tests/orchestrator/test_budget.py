@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator import Budget, InvalidRequest
-from orchestrator.budget import KINDS, LARGEST, MICRO, Spend
+from orchestrator.budget import GLOB, KINDS, LARGEST, MICRO, Spend
 
 COUNTED = ("steps", "tool_calls", "tokens")
 MEASURED = ("seconds", "usd")
@@ -38,19 +38,47 @@ def test_what_is_counted_is_whole(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_nothing_is_a_ceiling_and_none_is_no_ceiling(kind: str) -> None:
-    assert Budget(**{kind: 0}).ceilings()[kind] == 0
+    assert Budget.of({kind: 0}).ceilings()[kind] == 0
     assert Budget().ceilings()[kind] == -1
     assert Budget(usd=-0.0).ceilings()["usd"] == 0
 
 
 @given(st.integers(0, LARGEST // MICRO))
 def test_whole_dollars_and_counts_are_exact(amount: int) -> None:
-    assert Budget(usd=amount, steps=amount).ceilings() == {
-        "steps": amount,
-        "tool_calls": -1,
-        "tokens": -1,
-        "usd": amount * MICRO,
+    ceilings = Budget(usd=amount, steps=amount).ceilings()
+    assert (ceilings.pop("steps"), ceilings.pop("usd")) == (amount, amount * MICRO)
+    assert set(ceilings.values()) == {-1}
+
+
+@given(st.dictionaries(st.from_regex(GLOB, fullmatch=True), st.integers(0, 10**9), max_size=5))
+def test_ceilings_of_tools_are_kinds_of_their_own_and_are_read_again(tools: dict[str, int]) -> None:
+    ceilings = Budget(tools=tools).ceilings()
+    assert {kind: top for kind, top in ceilings.items() if kind not in KINDS} == {
+        f"tools/{glob}": calls for glob, calls in tools.items()
     }
+    row = {f"max:{kind}": str(top) for kind, top in ceilings.items()}
+    row["tools"] = "".join(f"tools/{glob}," for glob in tools)
+    assert {glob: line.free for glob, line in Spend.read(row).tools.items()} == tools
+
+
+@pytest.mark.parametrize(
+    ("tools", "problem"),
+    [
+        ({"flights.book": -1}, "budget tools flights.book must be between 0 and"),
+        ({"flights.book": 1.0}, "budget tools flights.book must be a whole number"),
+        ({"flights.book": True}, "must be a whole number"),
+        ({"": 1}, "'' is no <server>.<tool> and no glob"),
+        ({"a,b": 1}, "'a,b' is no <server>.<tool>"),
+        ({"a=b": 1}, "no glob of such names"),
+        ({"a\n": 1}, "no glob of such names"),
+        ({7.5: {}}, "budget tools 7.5 must be a whole number"),
+        ({f"t{i}": 1 for i in range(51)}, "at most 50 tools or globs"),
+        ([("a", 1)], "must map at most"),
+    ],
+)
+def test_what_is_no_ceiling_of_tools_is_refused(tools: Any, problem: str) -> None:
+    with pytest.raises(InvalidRequest, match=problem):
+        Budget(tools=tools)
 
 
 @given(st.integers(0, 10**12))
@@ -72,7 +100,7 @@ def test_any_float_is_money_or_refused(amount: float) -> None:
 @pytest.mark.parametrize(
     ("given_", "problem"),
     [
-        ({"stepps": 1}, "stepps.*its ceilings are steps, tool_calls, tokens, seconds, usd"),
+        ({"stepps": 1}, "stepps.*its ceilings are steps, tool_calls, tools, tokens, input_tokens"),
         ({"usd": "1"}, "budget usd must be a number, not '1'"),
         ({1: 2}, "its ceilings are"),
         ("usd=1", "its ceilings are"),

@@ -204,7 +204,7 @@ def test_a_resumed_job_has_a_higher_ceiling_and_goes_on_where_it_was(front: Orch
     assert do(steps.claim(job.id, "b")).answer == "OVER"
     with pytest.raises(BudgetExhausted, match="steps 1 of 1"):
         job.result(timeout=1)
-    with pytest.raises(InvalidRequest, match="budget steps=0 is below what is already spent: 1"):
+    with pytest.raises(InvalidRequest, match="budget steps 0 is below what is already spent: 1"):
         job.resume(budget={"steps": 0})
     assert job.status is JobStatus.FAILED
 

@@ -91,7 +91,7 @@ def test_a_job_that_is_not_there_is_said_to_be(app: Orchestrator) -> None:
 def test_a_budget_is_a_whole_number_that_can_be_counted(kind: str, amount: Any) -> None:
     with pytest.raises(InvalidRequest, match=f"budget {kind}"):
         Budget(**{kind: amount})
-    assert Budget(**{kind: 0}).ceilings()[kind] == 0
+    assert Budget.of({kind: 0}).ceilings()[kind] == 0
 
 
 def test_money_is_counted_in_whole_millionths() -> None:

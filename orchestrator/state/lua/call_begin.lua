@@ -1,9 +1,10 @@
 -- call_begin: before a call of a step is sent: replay it, refuse it, or reserve its cost and record the intent.
--- ARGV job step fence number fingerprint tool amounts (calls:tokens:usd)
--- answers {GO} first time | {AGAIN, state} sent before, outcome unknown or certainly not executed | {REPLAY, state, answer}
+-- ARGV job step fence number fingerprint tool amounts (kind=amount,...)
+-- answers {GO, '', low} first time | {AGAIN, state, low} sent before, outcome unknown or certainly not executed; low: the kinds
+--   of which 80 % are used now for the first time | {REPLAY, state, answer}
 --   | {DIVERGED, tool} another call has this number | {OVER, kind, spent, ceiling} | STALE state | DEAD why
 -- Repeating it answers AGAIN: what the first had reserved counts as spent, as if that attempt had been sent.
--- USES held ledger
+-- USES held moves ledger
 local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
@@ -12,12 +13,10 @@ local f = redis.call('HMGET', key, n .. 'state', n .. 'print', n .. 'held', n ..
 if f[1] and f[2] ~= ARGV[5] then return {'DIVERGED', f[5]} end
 if f[1] == 'done' or f[1] == 'rejected' then return {'REPLAY', f[1], f[4]} end
 if f[1] == 'begun' then -- its holder died: it may have been sent
-  local reserved = read(f[3])
-  charge(job, reserved, reserved)
-  redis.call('HSET', key, n .. 'state', 'unknown', n .. 'held', '0:0:0')
+  charge(job, f[3], f[3])
+  redis.call('HSET', key, n .. 'state', 'unknown', n .. 'held', '')
 end
-local kind, spent, top = reserve(job, read(ARGV[7]))
-if kind then return {'OVER', kind, tostring(spent), top} end
+local over, low = reserve(job, step, ARGV[7])
+if over then return {'OVER', unpack(over)} end
 redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', ARGV[7])
-if f[1] then return {'AGAIN', f[1]} end
-return {'GO'}
+return {f[1] and 'AGAIN' or 'GO', f[1] or '', low}

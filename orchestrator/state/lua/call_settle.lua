@@ -1,15 +1,15 @@
 -- call_settle: after a call: keep its answer, and turn its reservation into what it cost.
--- ARGV job step fence number state (done | rejected | unknown | unsent) answer (JSON) actual (calls:tokens:usd)
+-- ARGV job step fence number state (done | rejected | unknown | unsent) answer (JSON) actual (kind=amount,...)
 -- answers {OK} | STALE state | DEAD why; repeating it answers OK and charges nothing.
 -- unsent: certainly not executed, so it costs nothing. Where nothing is held any more, the job's end has settled it.
--- USES held ledger moves
+-- USES held moves ledger
 local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
 local key = OF.calls .. job
 local f = redis.call('HMGET', key, n .. 'state', n .. 'held', n .. 'tool')
 if f[1] ~= 'begun' then return {'OK'} end
-charge(job, read(f[2]), ARGV[5] == 'unsent' and {tool_calls = 0, tokens = 0, usd = 0} or read(ARGV[7]))
-redis.call('HSET', key, n .. 'state', ARGV[5], n .. 'held', '0:0:0', n .. 'out', ARGV[6])
+charge(job, f[2], ARGV[5] == 'unsent' and '' or ARGV[7])
+redis.call('HSET', key, n .. 'state', ARGV[5], n .. 'held', '', n .. 'out', ARGV[6])
 event(job, 'call', step, cjson.encode({tool = f[3], number = tonumber(ARGV[4]), outcome = ARGV[5]}))
 return {'OK'}

@@ -1,14 +1,16 @@
 -- claim: take the right to run a step until the lease ends; the first attempt is charged one step.
 -- ARGV job step lease_ms retention_s
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
---   1 if it was claimed before, ms since it was offered or -1}
+--   1 if it was claimed before, ms since it was offered or -1,
+--   kinds of tools with a ceiling of their own}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
--- USES clock moves settle offer
+-- USES clock moves settle offer ledger
 local job, step, at = ARGV[1], ARGV[2], now()
 local key, p = OF.job .. job, ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',
-  'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec')
+  'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec',
+  'tools')
 local status, state = f[1], f[3]
 if state == 'running' and tonumber(f[5]) > at then return {'HELD', f[5]} end
 if state == 'pending' and status == 'running' then return {'BLOCKED', f[4]} end
@@ -36,6 +38,7 @@ if not f[7] then -- never claimed before; a retry or a resumed step is the same 
     return leave('OVER', message)
   end
   redis.call('HINCRBY', key, 'spent:steps', 1)
+  warn(job, step, 'steps', f[9] + 1, tonumber(f[8]))
 end
 if status == 'queued' then move(job, 'running', at) end
 if state ~= 'running' then redis.call('HINCRBY', key, 'active', 1) end
@@ -51,4 +54,4 @@ for dep in string.gmatch(f[6], '[^,]+') do
 end
 local left = f[10] and f[10] - at or -1
 return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0,
-  offered and at - offered or -1}
+  offered and at - offered or -1, f[17] or ''}

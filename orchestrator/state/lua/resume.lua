@@ -2,13 +2,13 @@
 -- ARGV job ledger (JSON object kind -> new ceiling) seconds (ms of new time, -1: what was left)
 -- answers {OK, {steps offered}} | REFUSED status
 -- Repeating it answers REFUSED running.
--- USES clock moves settle offer
+-- USES clock moves settle offer ledger
 local job, at = ARGV[1], now()
 local key = OF.job .. job
 local status = redis.call('HGET', key, 'status')
 if status ~= 'failed' then return {'REFUSED', status or 'no such job'} end
 for kind, ceiling in pairs(cjson.decode(ARGV[2])) do
-  redis.call('HSET', key, 'max:' .. kind, string.format('%.0f', ceiling))
+  set_ceiling(job, kind, ceiling)
 end
 for _, name in ipairs({key, OF.calls .. job, OF.events .. job, redis.call('HGET', key, 'skey') or ''}) do
   if name ~= '' then redis.call('PERSIST', name) end
@@ -16,7 +16,7 @@ end
 for _, name in ipairs(redis.call('HKEYS', OF.calls .. job)) do -- what was begun the job's end has charged: not once more
   local n = string.match(name, '^(.*:)state$')
   if n and redis.call('HGET', OF.calls .. job, name) == 'begun' then
-    redis.call('HSET', OF.calls .. job, name, 'unknown', n .. 'held', '0:0:0')
+    redis.call('HSET', OF.calls .. job, name, 'unknown', n .. 'held', '')
   end
 end
 local deadline = redis.call('HGET', key, 'deadline')

@@ -1,27 +1,42 @@
--- ledger: reserve before, settle after; spent + held never exceeds the ceiling. Money is in micro-USD.
--- A reservation is written as calls:tokens:usd.
-local function read(text)
-  local c, t, u = string.match(text, '^(%d+):(%d+):(%d+)$')
-  return {tool_calls = tonumber(c), tokens = tonumber(t), usd = tonumber(u)}
+-- ledger: reserve before, settle after; spent + held never exceeds a ceiling. Money is in micro-USD.
+-- Amounts are written as kind=amount,kind=amount. What a glob of tools may be called is the kind tools/<glob>.
+local function each(text) return string.gmatch(text, '([^,=]+)=(%d+)') end
+
+local function set_ceiling(job, kind, top)
+  local key = OF.job .. job
+  redis.call('HSET', key, 'max:' .. kind, string.format('%.0f', top))
+  redis.call('HDEL', key, 'warned:' .. kind)
+  redis.call('HSETNX', key, 'spent:' .. kind, 0)
+  if redis.call('HSETNX', key, 'held:' .. kind, 0) == 1 and string.sub(kind, 1, 6) == 'tools/' then
+    redis.call('HSET', key, 'tools', (redis.call('HGET', key, 'tools') or '') .. kind .. ',')
+  end
 end
 
--- Answers nil, or which ceiling it would exceed, spent and ceiling.
-local function reserve(job, amounts)
-  local key = OF.job .. job
-  for kind, amount in pairs(amounts) do
+-- Once a kind: 80 % of its ceiling is spent or held. Answers whether it was now.
+local function warn(job, step, kind, used, top)
+  if top <= 0 or 5 * used < 4 * top or redis.call('HSETNX', OF.job .. job, 'warned:' .. kind, 1) == 0 then return end
+  event(job, 'budget', step, cjson.encode({kind = kind, used = used, ceiling = top}))
+  return true
+end
+
+-- Answers {the ceiling it would exceed, how much of it is used, how high it is}; or nil and the kinds that run low.
+local function reserve(job, step, amounts)
+  local key, all, low = OF.job .. job, {}, {}
+  for kind, amount in each(amounts) do
     local f = redis.call('HMGET', key, 'max:' .. kind, 'spent:' .. kind, 'held:' .. kind)
-    local top = tonumber(f[1] or -1)
-    if amount > 0 and top >= 0 and f[2] + f[3] + amount > top then return kind, f[2] + f[3], f[1] end
+    local used, top = (f[2] or 0) + (f[3] or 0), tonumber(f[1] or -1)
+    if top >= 0 and used + amount > top then return {kind, tostring(used), f[1]} end
+    all[kind] = {used + amount, top}
   end
-  for kind, amount in pairs(amounts) do
-    if amount > 0 then redis.call('HINCRBY', key, 'held:' .. kind, amount) end
+  for kind, amount in each(amounts) do
+    redis.call('HINCRBY', key, 'held:' .. kind, amount)
+    if warn(job, step, kind, all[kind][1], all[kind][2]) then low[#low + 1] = kind end
   end
+  return nil, low
 end
 
 -- What was reserved becomes free, what it really cost is spent.
 local function charge(job, reserved, actual)
-  for kind, amount in pairs(reserved) do
-    if amount > 0 then redis.call('HINCRBY', OF.job .. job, 'held:' .. kind, -amount) end
-    if actual[kind] > 0 then redis.call('HINCRBY', OF.job .. job, 'spent:' .. kind, actual[kind]) end
-  end
+  for kind, amount in each(reserved) do redis.call('HINCRBY', OF.job .. job, 'held:' .. kind, '-' .. amount) end
+  for kind, amount in each(actual) do redis.call('HINCRBY', OF.job .. job, 'spent:' .. kind, amount) end
 end

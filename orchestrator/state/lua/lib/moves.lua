@@ -29,7 +29,8 @@ local function finish(job, status, at, ttl)
   local key = OF.job .. job
   local running = redis.call('HGET', key, 'active') ~= '0' and redis.call('HGET', key, 'order') or ''
   for step in string.gmatch(running, '[^,]+') do redis.call('ZREM', INDEX.leases, job .. '.' .. step) end
-  for _, kind in ipairs({'steps', 'tool_calls', 'tokens', 'usd'}) do
+  local kinds = (redis.call('HGET', key, 'tools') or '') .. 'steps,tool_calls,tokens,input_tokens,output_tokens,usd'
+  for kind in string.gmatch(kinds, '[^,]+') do
     local held = redis.call('HGET', key, 'held:' .. kind)
     if held and held ~= '0' then
       redis.call('HINCRBY', key, 'spent:' .. kind, held)
