@@ -95,6 +95,9 @@ def _http(server: MCPServer, settings: TravelSettings, options: argparse.Namespa
         listening = socket.create_server((options.host, options.port), family=family)
     except OSError as error:
         raise SystemExit(f"cannot listen on {options.host} port {options.port}: {error.strerror or error}") from None
+    # Without it head and body of an answer, written one after the other, wait 40 ms for the client's delayed ACK:
+    # asyncio sets it only on sockets whose protocol is named, and those of create_server have none.
+    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     with contextlib.suppress(KeyboardInterrupt), listening:
         asyncio.run(_listen(server, settings, options, listening))
 
