@@ -12,7 +12,7 @@ import structlog
 
 from tools.config import Extras
 from tools.effects import Effect
-from tools.outcome import Rejected, ToolFailure
+from tools.outcome import OutcomeUnknown, Rejected, ToolFailure
 from tools.schema import InvalidSchema, Schema
 
 log = structlog.get_logger(__name__)
@@ -104,6 +104,16 @@ class Tool:
             NeedsInput: it asks a person first.
         """
         return await self.caller.call(self, dict(arguments), key, min(timeout_s, self.timeout_s), said)
+
+    def unusable(self, why: str) -> ToolFailure:
+        """The outcome of a call that was executed, and whose answer cannot be used.
+
+        Of a tool that only reads it is a no: asking again would bring it again. What has an effect may have had it, and
+        that is never called a no: a specialist would book elsewhere. Asked again with the same key, or looked up, it
+        tells.
+        """
+        kind = Rejected if self.effect is Effect.READ else OutcomeUnknown
+        return kind(self.name, f"it was executed, but {why}")
 
 
 def described(server: str, listed: "Listed", extras: Extras, effect: Effect, caller: Caller) -> Tool:

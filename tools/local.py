@@ -124,7 +124,7 @@ class Call:
         except Exception as error:  # a function of the user's: it may raise anything
             log.exception("a tool of this process failed", tool=tool.name)
             raise Rejected(tool.name, f"{type(error).__name__}: {error}") from error
-        return self._plain(tool.name, answer)
+        return self._plain(tool, answer)
 
     def _given(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -143,15 +143,15 @@ class Call:
                 raise OutcomeUnknown(name, f"no answer within {timeout_s:g} s") from error
             raise
 
-    def _plain(self, name: str, answer: Any) -> Any:
+    def _plain(self, tool: Tool, answer: Any) -> Any:
         """As JSON would bring it, and no more of it than is allowed."""
         try:
             carried = to_json(answer, inf_nan_mode="null")
         except PydanticSerializationError as error:
-            raise Rejected(name, f"it was executed, but its answer is not JSON: {error}") from error
+            raise tool.unusable(f"its answer is not JSON: {error}") from error
         if len(carried) > self._answer_bytes:
-            said = f"it was executed, but its answer has {len(carried):,} bytes, more than {self._answer_bytes:,}"
-            raise Rejected(name, f"{said} (SUREFOOT_ANSWER_BYTES)")
+            said = f"its answer has {len(carried):,} bytes, more than {self._answer_bytes:,}"
+            raise tool.unusable(f"{said} (SUREFOOT_ANSWER_BYTES)")
         return from_json(carried)
 
 

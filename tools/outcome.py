@@ -14,7 +14,10 @@ class ToolFailure(Exception):
 
 
 class Rejected(ToolFailure):
-    """A definite no: the tool, its schema or the allow-list refused. Never repeated."""
+    """A definite no: the tool, its schema or the allow-list refused, or what only reads has no usable answer.
+
+    Never repeated.
+    """
 
 
 class Unavailable(ToolFailure):
@@ -26,7 +29,7 @@ class Unavailable(ToolFailure):
 
 
 class OutcomeUnknown(ToolFailure):
-    """Sent, and nobody knows: repeated with the same key if the tool's effect allows it, else in doubt."""
+    """Sent, and nobody knows what came of it: repeated with the same key if the effect allows it, else in doubt."""
 
 
 class NeedsInput(Exception):

@@ -28,7 +28,7 @@ from tools.failure import failure, list_changed, session_lost
 from tools.local import LocalServer
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.schema import InvalidSchema
-from tools.transport import KEY_META
+from tools.transport import KEY_META, TOO_LARGE
 
 __all__ = ["KEY_META", "Said", "Server", "Tool", "ToolServers"]
 RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(CallToolResult | InputRequiredResult)
@@ -113,28 +113,30 @@ class Server:
             async with asyncio.timeout(timeout_s), self._slots:
                 life = await self._connection.opened()
                 sent = True
-                result = await self._exchange(tool.name, life, request)
+                result = await self._exchange(tool, life, request)
         except TimeoutError as error:
             if sent:
                 raise OutcomeUnknown(tool.name, f"no answer within {timeout_s:g} s") from error
             raise Unavailable(tool.name, f"{self.name} was not free within {timeout_s:g} s: not sent") from error
         return _answer(tool, result, self._answer_bytes)
 
-    async def _exchange(self, name: str, life: Life, request: CallToolRequest) -> CallToolResult | InputRequiredResult:
+    async def _exchange(self, tool: Tool, life: Life, request: CallToolRequest) -> CallToolResult | InputRequiredResult:
         """One request and its result. The session's own `call_tool` would check the answer with a slower validator."""
         try:
             return await life.client.session.send_request(request, RESULT)
         except MCPError as error:
             self._learn(life, error)
-            raise failure(name, error) from error
-        except ValidationError as error:  # it was executed, and the same call would bring the same wrong answer
+            if error.code == TOO_LARGE:
+                raise tool.unusable(error.message) from error
+            raise failure(tool.name, error) from error
+        except ValidationError as error:
             said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
-            raise Rejected(name, f"it was executed, but its result is not valid MCP: {said}") from error
+            raise tool.unusable(f"its result is not valid MCP: {said}") from error
         except TimeoutError:
             raise
         except Exception as error:  # what the SDK lets through, we cannot know
-            log.exception("a tool call ended unexpectedly", tool=name)
-            raise OutcomeUnknown(name, f"{type(error).__name__}: {error}") from error
+            log.exception("a tool call ended unexpectedly", tool=tool.name)
+            raise OutcomeUnknown(tool.name, f"{type(error).__name__}: {error}") from error
 
     def _learn(self, life: Life, error: MCPError) -> None:
         if session_lost(error):
@@ -190,11 +192,7 @@ def _response(answer: Any) -> ElicitResult:
 
 
 def _answer(tool: Tool, result: CallToolResult | InputRequiredResult, most_bytes: int) -> Any:
-    """What a specialist gets of a result.
-
-    A wrong or too large answer is a definite no although the tool was executed: asking again, with the same key or
-    another, would bring it again.
-    """
+    """What a specialist gets of a result."""
     if isinstance(result, InputRequiredResult):
         raise _needs_input(tool.name, result)
     texts = [block.text for block in result.content if block.type == "text"]
@@ -203,14 +201,13 @@ def _answer(tool: Tool, result: CallToolResult | InputRequiredResult, most_bytes
     if tool.output_schema is not None:
         assert not isinstance(tool.answers, InvalidSchema)
         if problems := tool.answers.problems(result.structured_content):
-            raise Rejected(tool.name, f"it was executed, but its answer does not fit its output schema: {problems}")
+            raise tool.unusable(f"its answer does not fit its output schema: {problems}")
     answer: Any = result.structured_content
     if answer is None:
         plain = len(texts) == len(result.content)
         answer = "\n".join(texts) if plain else [block.model_dump(mode="json") for block in result.content]
     if (size := len(to_json(answer))) > most_bytes:
-        said = f"it was executed, but its answer has {size:,} bytes, more than {most_bytes:,} (SUREFOOT_ANSWER_BYTES)"
-        raise Rejected(tool.name, said)
+        raise tool.unusable(f"its answer has {size:,} bytes, more than {most_bytes:,} (SUREFOOT_ANSWER_BYTES)")
     return answer
 
 

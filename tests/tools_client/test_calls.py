@@ -13,7 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from tests.tools_client.stage import ALL, Desk, Raw, answer, call, result, servers, stdio, text, until
 from tools.catalogue import Said
 from tools.effects import Effect
-from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
+from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, ToolFailure, Unavailable
 
 
 async def test_a_structured_answer_and_the_effect_that_a_trusted_server_hints(desk: Desk) -> None:
@@ -160,28 +160,36 @@ async def test_no_more_calls_run_at_once_than_configured_and_who_waits_too_long_
 
 @pytest.mark.parametrize("way", ["http", "stdio"])
 @pytest.mark.parametrize("size", [20_000, 5_000_000])
-async def test_an_answer_that_is_too_large_is_refused_and_harms_no_other_call(desk: Desk, way: str, size: int) -> None:
+async def test_an_answer_that_is_too_large_is_cut_off_and_harms_no_other_call(desk: Desk, way: str, size: int) -> None:
     config = desk.entry() if way == "http" else stdio(desk.log)
     async with servers({"desk": config}, answer_bytes=10_000) as tools:
         other = asyncio.create_task(call(tools, "desk.slow", seconds=0.3))
-        with pytest.raises(Rejected, match=r"more than 10,000 bytes|more than 10,000 \(SUREFOOT_ANSWER_BYTES\)"):
+        with pytest.raises(
+            OutcomeUnknown,
+            match=r"was executed, but .*more than 10,000 bytes|more than 10,000 \(SUREFOOT_ANSWER_BYTES\)",
+        ):
             await call(tools, "desk.large", size=size)
         assert await other == {"result": "late"}
         assert len((await call(tools, "desk.large", size=9_000))["result"]) == 9_000
 
 
-async def test_an_answer_that_does_not_fit_its_schema_is_a_no_that_says_it_was_executed() -> None:
+@pytest.mark.parametrize(
+    ("effect", "expected"), [("read", Rejected), ("keyed", OutcomeUnknown), ("unsafe", OutcomeUnknown)]
+)
+async def test_an_answer_that_does_not_fit_its_schema_is_a_no_only_of_a_tool_that_reads(
+    effect: str, expected: type[ToolFailure]
+) -> None:
     async def reply(asked: dict[str, Any], headers: Any, writer: asyncio.StreamWriter) -> None:
         said = asked["params"]["arguments"].get("said")
         await answer(writer, result(asked, {"content": [], "structuredContent": said, "resultType": "complete"}))
 
     schema = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
     tools_listed = [{"name": "act", "inputSchema": {"type": "object"}, "outputSchema": schema}]
-    async with Raw(reply, tools_listed).serving() as tools:
+    async with Raw(reply, tools_listed).serving(effects={"act": effect}) as tools:
         assert await call(tools, "raw.act", said={"n": 1}) == {"n": 1}
-        with pytest.raises(Rejected, match=r"was executed, but .* n: .*integer"):
+        with pytest.raises(expected, match=r"was executed, but .* n: .*integer"):
             await call(tools, "raw.act", said={"n": "one"})
-        with pytest.raises(Rejected, match="was executed, but"):
+        with pytest.raises(expected, match="was executed, but"):
             await call(tools, "raw.act", said=None)
 
 

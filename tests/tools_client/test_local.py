@@ -95,11 +95,11 @@ async def test_what_a_function_raises_is_its_outcome(how: str, expected: type[Ex
             await call(tools, "here.fail", how=how, timeout_s=0.1)
 
 
-async def test_an_answer_that_is_no_json_or_too_large_is_refused() -> None:
+async def test_an_answer_that_is_no_json_or_too_large_is_no_answer() -> None:
     async with servers(HERE, answer_bytes=1_000) as tools:
-        with pytest.raises(Rejected, match=r"was executed, but its answer has 2,002 bytes, more than 1,000"):
+        with pytest.raises(OutcomeUnknown, match=r"was executed, but its answer has 2,002 bytes, more than 1,000"):
             await call(tools, "here.echo", said="x" * 2_000)
-        with pytest.raises(Rejected, match="was executed, but its answer is not JSON"):
+        with pytest.raises(OutcomeUnknown, match="was executed, but its answer is not JSON"):
             await (await tools.find("here.echo", ALL)).call({"said": object()}, key="k", timeout_s=1)
 
 
@@ -108,11 +108,11 @@ async def test_a_module_or_a_tool_that_is_not_there_is_said(tmp_path: Path, monk
     (tmp_path / "broken_tools.py").write_text("1 / 0")
     entries = {"none": {"module": "no_such_module_here"}, "broken": {"module": "broken_tools"}, **HERE}
     async with servers(entries) as tools:
-        with pytest.raises(Rejected, match="cannot import 'no_such_module_here'"):
+        with pytest.raises(OutcomeUnknown, match="cannot import 'no_such_module_here'"):
             await tools.find("none.act", ALL)
-        with pytest.raises(Rejected, match="cannot import 'broken_tools': ZeroDivisionError"):
+        with pytest.raises(OutcomeUnknown, match="cannot import 'broken_tools': ZeroDivisionError"):
             await tools.find("broken.act", ALL)
-        with pytest.raises(Rejected, match="has no such tool; it has book, echo, fail"):
+        with pytest.raises(OutcomeUnknown, match="has no such tool; it has book, echo, fail"):
             await tools.find("here.act", ALL)
     assert "broken_tools" not in sys.modules
 

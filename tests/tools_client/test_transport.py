@@ -173,7 +173,7 @@ async def test_a_stream_that_never_ends_is_cut_off(events: bool) -> None:
             writer.write(event(progress) if events else b"data: " + b"x" * 50_000)
             await writer.drain()
 
-    failed = await fails(reply, timeout_s=30)
+    failed = await fails(reply, timeout_s=30, effects={"act": "read"})
     assert isinstance(failed, Rejected)
     assert "more than 1,048,576 bytes" in str(failed)
 
@@ -184,7 +184,7 @@ async def test_a_small_body_that_unfolds_to_a_large_one_is_cut_off() -> None:
     async def reply(asked: dict[str, Any], _: Headers, writer: asyncio.StreamWriter) -> None:
         await answer(writer, packed, Content_Encoding="gzip")
 
-    failed = await fails(reply, timeout_s=30)
+    failed = await fails(reply, timeout_s=30, effects={"act": "read"})
     assert isinstance(failed, Rejected)
     assert "more than" in str(failed)
 
