@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+pytest_plugins = ["tools.testing.plugin"]
+
 for name in [name for name in os.environ if name.startswith("SUREFOOT_") and not name.startswith("SUREFOOT_TEST_")]:
     del os.environ[name]
 DATA = Path(__file__).parents[1] / ".surefoot" / "data"
