@@ -108,11 +108,11 @@ async def test_a_module_or_a_tool_that_is_not_there_is_said(tmp_path: Path, monk
     (tmp_path / "broken_tools.py").write_text("1 / 0")
     entries = {"none": {"module": "no_such_module_here"}, "broken": {"module": "broken_tools"}, **HERE}
     async with servers(entries) as tools:
-        with pytest.raises(OutcomeUnknown, match="cannot import 'no_such_module_here'"):
+        with pytest.raises(Rejected, match="cannot import 'no_such_module_here'"):
             await tools.find("none.act", ALL)
-        with pytest.raises(OutcomeUnknown, match="cannot import 'broken_tools': ZeroDivisionError"):
+        with pytest.raises(Rejected, match="cannot import 'broken_tools': ZeroDivisionError"):
             await tools.find("broken.act", ALL)
-        with pytest.raises(OutcomeUnknown, match="has no such tool; it has book, echo, fail"):
+        with pytest.raises(Rejected, match="has no such tool; it has book, echo, fail"):
             await tools.find("here.act", ALL)
     assert "broken_tools" not in sys.modules
 
