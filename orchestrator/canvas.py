@@ -97,9 +97,9 @@ class Canvas:
         self.signature(lost.job_id, lost.step, lost.specialist, traceparent, queue).apply_async()
 
     def empty(self, queues: Iterable[str]) -> list[str]:
-        """Of these queues, those that hold no message; asked of a broker that is not the state's Redis."""
+        """Of these queues of the broker, those that hold no message; asked where the scripts cannot look."""
         with self._app.pool.acquire(block=True) as connection:
-            return [queue for queue in queues if self._is_empty(connection, keys.queue(queue))]
+            return [queue for queue in queues if self._is_empty(connection, queue)]
 
     @staticmethod
     def _is_empty(connection: Any, queue: str) -> bool:

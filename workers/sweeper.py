@@ -43,9 +43,11 @@ class Sweeper:
 
     def sweep(self) -> Found:
         """Look once."""
-        empty = [] if self._settings.outbox else self._canvas.empty(without_loop(self._store.waiting_queues()))
-        found = without_loop(self._store.sweep(empty))
-        if not self._settings.outbox:
+        if self._settings.outbox:
+            found = without_loop(self._store.sweep())
+        else:
+            queues, asked_ms = without_loop(self._store.waiting_queues())
+            found = without_loop(self._store.sweep(self._canvas.empty(queues), asked_ms))
             for lost in found.steps:
                 self._canvas.redrive(lost, traceparent(lost.job_id))
         heartbeat(self._settings).touch()
@@ -73,9 +75,7 @@ def _logged(sweep: Callable[[], Found]) -> None:
         log.exception("sweep failed")
         return
     if found:
-        counts = {
-            name: getattr(found, name) for name in ("lost_leases", "lost_messages", "still_waiting", "expired_jobs")
-        }
+        counts = {name: count for name, count in found.counts.items() if count}
         log.info("swept", **counts, steps=_some(f"{lost.job_id}.{lost.step}" for lost in found.steps))
 
 

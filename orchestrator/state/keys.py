@@ -11,13 +11,17 @@ PREFIX = f"sf:{TAG}:"
 INDEXES = {
     "leases": f"{PREFIX}leases",  # zset <job>.<step>: held until, ms
     "again": f"{PREFIX}again",  # zset <job>.<step>: re-driven or retrying, look again at, ms
-    "waits": f"{PREFIX}waits",  # hash <job>.<step>: the last delay between two re-drives, ms
-    "marks": f"{PREFIX}marks",  # hash <queue>:<what>: how far a queue has been worked off
+    "waits": f"{PREFIX}waits",  # hash <job>.<step>: <the last wait after a re-drive, ms>:<re-driven at, ms>
+    "marks": f"{PREFIX}marks",  # hash queue: steps offered to it until then have been fetched, ms
     "queues": f"{PREFIX}queues",  # set: queues that ever got a step
     "deadlines": f"{PREFIX}deadlines",  # zset job: its deadline, ms
+    "begun": f"{PREFIX}begun",  # zset <job>.<step>:<call>: begun and not settled, the lease at the time ends, ms
+    "doubts": f"{PREFIX}doubts",  # zset <job> <question>: a call in doubt, asked at, ms
+    "turn": f"{PREFIX}turn",  # string: one of the sweepers is at it
 }
 FAMILIES = {
     "ready": f"{PREFIX}ready:",  # + queue: zset <job>.<step>: offered at, ms
+    "seen": f"{PREFIX}seen:",  # + queue: zset of its last marks: seen at, ms
     "jobs": f"{PREFIX}jobs:",  # + status: zset job: since, ms
     "job": f"{PREFIX}job:",  # + job: hash, the record
     "calls": f"{PREFIX}calls:",  # + job: hash, the journal

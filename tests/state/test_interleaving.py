@@ -117,8 +117,14 @@ class Play:
         if self.leases:
             step = self.rolled.choice(self.leases).step
             if self.stores.command("ZSCORE", keys.INDEXES["leases"], f"{JOB}.{step}") is not None:
-                self.stores.command("ZADD", keys.INDEXES["leases"], 1, f"{JOB}.{step}")
-                self.stores.command("HSET", keys.job(JOB), f"{step}.until", 1)
+                self.lease_ends(step)
+
+    def lease_ends(self, step: str) -> None:
+        self.stores.command("ZADD", keys.INDEXES["leases"], 1, f"{JOB}.{step}")
+        self.stores.command("HSET", keys.job(JOB), f"{step}.until", 1)
+        for call in self.stores.command("ZRANGE", keys.INDEXES["begun"], 0, -1):
+            if call.startswith(f"{JOB}.{step}:".encode()):
+                self.stores.command("ZADD", keys.INDEXES["begun"], 1, call)
 
     def sweep(self) -> None:
         do(self.stores.sweeper.sweep())
@@ -172,9 +178,7 @@ class Play:
     def all_die(self) -> None:
         """Whoever holds a step is gone for good."""
         for member in self.stores.command("ZRANGE", keys.INDEXES["leases"], 0, -1):
-            step = member.decode().rpartition(".")[2]
-            self.stores.command("ZADD", keys.INDEXES["leases"], 1, member)
-            self.stores.command("HSET", keys.job(JOB), f"{step}.until", 1)
+            self.lease_ends(member.decode().rpartition(".")[2])
         self.leases.clear()
 
 

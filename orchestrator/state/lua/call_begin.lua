@@ -18,5 +18,6 @@ if f[1] == 'begun' then -- its holder died: it may have been sent
 end
 local over, low = reserve(job, step, ARGV[7])
 if over then return {'OVER', unpack(over)} end
-redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', ARGV[7])
+redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', ARGV[7], n .. 'fence', ARGV[3])
+redis.call('ZADD', INDEX.begun, redis.call('HGET', OF.job .. job, step .. '.until'), job .. '.' .. step .. ':' .. ARGV[4])
 return {f[1] and 'AGAIN' or 'GO', f[1] or '', low}

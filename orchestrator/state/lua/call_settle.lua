@@ -8,8 +8,10 @@ local no = not_ours(job, step, ARGV[3])
 if no then return no end
 local key = OF.calls .. job
 local f = redis.call('HMGET', key, n .. 'state', n .. 'held', n .. 'tool')
-if f[1] ~= 'begun' then return {'OK'} end
-charge(job, f[2], ARGV[5] == 'unsent' and '' or ARGV[7])
+local late = f[1] == 'unknown' and (ARGV[5] == 'done' or ARGV[5] == 'rejected') -- the sweeper has charged what was held
+if f[1] ~= 'begun' and not late then return {'OK'} end
+charge(job, f[2], (late or ARGV[5] == 'unsent') and '' or ARGV[7])
+redis.call('ZREM', INDEX.begun, job .. '.' .. step .. ':' .. ARGV[4])
 redis.call('HSET', key, n .. 'state', ARGV[5], n .. 'held', '', n .. 'out', ARGV[6])
 event(job, 'call', step, cjson.encode({tool = f[3], number = tonumber(ARGV[4]), outcome = ARGV[5]}))
 return {'OK'}

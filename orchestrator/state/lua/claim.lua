@@ -5,7 +5,7 @@
 --   kinds of tools with a ceiling of their own}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
--- USES clock moves settle offer ledger
+-- USES clock moves settle progress ledger
 local job, step, at = ARGV[1], ARGV[2], now()
 local key, p = OF.job .. job, ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',

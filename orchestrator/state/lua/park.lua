@@ -11,6 +11,7 @@ local open = 0
 for id, question in pairs(cjson.decode(ARGV[4])) do
   if redis.call('HEXISTS', key, 'a:' .. id) == 0 then
     redis.call('HSET', key, 'q:' .. id, question)
+    if cjson.decode(question).kind == 'in_doubt' then redis.call('ZADD', INDEX.doubts, at, job .. ' ' .. id) end
     event(job, 'question', step, question)
     open = open + 1
   end

@@ -20,17 +20,3 @@ local function offer(job, steps, at, templates)
     end
   end
 end
-
--- Nobody has to look for this step any more; answers since when it was offered, where that is known.
-local function taken(job, step)
-  local member, queue = job .. '.' .. step, redis.call('HGET', OF.job .. job, step .. '.queue')
-  if not queue then return end
-  local since = redis.call('ZSCORE', OF.ready .. queue, member)
-  if since then
-    redis.call('ZREM', OF.ready .. queue, member)
-    local top = redis.call('HGET', INDEX.marks, queue .. ':max')
-    if tonumber(since) > tonumber(top or 0) then redis.call('HSET', INDEX.marks, queue .. ':max', since) end
-  end
-  if redis.call('ZREM', INDEX.again, member) == 1 then redis.call('HDEL', INDEX.waits, member) end
-  return since
-end
