@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     grace_s: float = Field(
         2.0, gt=0.05, le=600, description="How late a message may be before it counts as lost, seconds."
     )
+    stop_s: float = Field(
+        30.0, ge=0, le=3600, description="How long a worker told to stop lets running steps go on, seconds."
+    )
     attempts: int = Field(6, ge=1, le=100, description="Attempts of one step before it fails for good.")
     backoff_s: float = Field(
         0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; full jitter."
@@ -72,6 +75,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @property
+    def stopped_within_s(self) -> float:
+        """By when a worker that was told to stop has ended: its grace, then what was cut off is given back."""
+        return self.stop_s + 20.0
 
     @cached_property
     def outbox(self) -> bool:

@@ -17,7 +17,7 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_LUA_LINES = 300, 40, 60
 
 DOORS = {
     "celery": ["celeryconfig.py", "orchestrator/canvas.py", "workers/app.py", "workers/tasks.py", "workers/pool.py"]
-    + ["workers/backend.py", "workers/reconnect.py"],
+    + ["workers/backend.py", "workers/reconnect.py", "workers/patience.py", "workers/prefork.py"],
     "kombu": ["celeryconfig.py", "orchestrator/canvas.py", "workers/app.py", "workers/transport.py"],
     "billiard": ["workers/pool.py"],
     "greenlet": ["workers/greenlets.py"],

@@ -9,6 +9,8 @@ from orchestrator.settings import load
 from orchestrator.state import keys
 from orchestrator.workflow import catalogue
 
+POOLS = {"asyncio": "workers.pool:TaskPool", "prefork": "workers.prefork:TaskPool"}
+
 
 def main() -> int:
     """Parse, check the settings, and become a Celery worker."""
@@ -16,9 +18,7 @@ def main() -> int:
     parser.add_argument(
         "--concurrency", type=int, default=0, help="steps at once (default: 200 asyncio, cores prefork)"
     )
-    parser.add_argument(
-        "--pool", choices=("asyncio", "prefork"), default="asyncio", help="prefork: CPU-heavy specialists"
-    )
+    parser.add_argument("--pool", choices=tuple(POOLS), default="asyncio", help="prefork: CPU-heavy specialists")
     parser.add_argument("--queues", default="", help="specialists' queues, comma separated (default: all)")
     parser.add_argument("--name", default="", help="shown in Flower (default: the host's name)")
     parser.add_argument("--events", action="store_true", help="send worker events, for Flower")
@@ -33,7 +33,7 @@ def main() -> int:
     words = ["worker", f"--loglevel={settings.log_level}", "--without-mingle", "--without-gossip", f"--queues={queues}"]
     words += [f"--hostname={options.name or 'worker'}@%h"]
     words += [f"--concurrency={options.concurrency or (200 if options.pool == 'asyncio' else os.cpu_count() or 1)}"]
-    words += ["--pool=custom" if options.pool == "asyncio" else "--pool=prefork"]
+    words += ["--pool=custom"]
     if options.events or settings.events:
         words.append("--task-events")
     return _become(options.pool, words)
@@ -50,8 +50,7 @@ def _queues(wanted: str) -> str:
 
 
 def _become(pool: str, words: list[str]) -> int:
-    if pool == "asyncio":
-        os.environ["CELERY_CUSTOM_WORKER_POOL"] = "workers.pool:TaskPool"  # read by Celery when it is imported
+    os.environ["CELERY_CUSTOM_WORKER_POOL"] = POOLS[pool]  # read by Celery when it is imported
     from workers.app import app  # noqa: PLC0415 - Celery looks at the environment when it is imported
 
     app.worker_main(words)

@@ -15,7 +15,6 @@ from orchestrator.state import keys
 from orchestrator.telemetry.logging import configure
 from orchestrator.workflow import catalogue
 from workers import tasks
-from workers.pool import await_
 from workers.sweeper import Sweeper
 from workers.workshop import Workshops, telemetry
 
@@ -25,6 +24,7 @@ catalogue.load(settings.workflows)
 # A setting would not do: kombu takes the transport of a redis+socket:// URL from its scheme.
 TRANSPORT_ALIASES.update(redis="workers.transport:Transport", rediss="workers.transport:Transport")
 app = application(settings, worker=True)
+app.conf.surefoot_stop_s = settings.stop_s
 app.conf.task_queues = [
     celeryconfig.queue(name(queue), amqp=celeryconfig.is_amqp(app.conf.broker_url))
     for queue in catalogue.queues()
@@ -88,4 +88,4 @@ def _trace(**_: Any) -> None:
 def _close(**_: Any) -> None:
     workshop = workshops.made()
     if workshop is not None:
-        await_(workshop.close())
+        workshop.close()

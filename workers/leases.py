@@ -5,6 +5,7 @@ A thread of its own keeps them, so that code which blocks the event loop does no
 
 import asyncio
 import threading
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from orchestrator.state.steps import Lease, StepStore
 
 log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 1_000
+LOOK_S = 0.02
 
 
 @dataclass(eq=False)
@@ -56,6 +58,25 @@ class Leases:
         finally:
             if self._held.get(f"{lease.job_id}.{lease.step}") is held:
                 del self._held[f"{lease.job_id}.{lease.step}"]
+
+    def give_back(self, grace_s: float, within_s: float) -> list[str]:
+        """At the process's end: stop what runs and hand its steps on.
+
+        A step whose code does not end within `within_s` is handed on nevertheless: from then on that code can commit
+        nothing and call no tool. Returns these steps' names.
+        """
+        for held in list(self._held.values()):
+            held.task.get_loop().call_soon_threadsafe(held.task.cancel)
+        end = time.monotonic() + within_s
+        while self._held and time.monotonic() < end:
+            time.sleep(LOOK_S)
+        left = dict(self._held)
+        for name, held in left.items():
+            try:
+                without_loop(self._store.give_back(held.lease, grace_s))
+            except (SurefootError, ReplyError) as error:
+                log.warning("a step is left to the sweeper", step=name, error=str(error))
+        return list(left)
 
     def __len__(self) -> int:
         return len(self._held)

@@ -15,26 +15,23 @@ from typing import Any
 
 import structlog
 from billiard.einfo import ExceptionInfo
-from celery import signals
 from celery.concurrency.base import BasePool
 from celery.exceptions import ImproperlyConfigured, SoftTimeLimitExceeded
 from celery.utils.threads import LocalStack
-from celery.worker import state
 from celery.worker.request import Request
 
 from workers.greenlets import Killed, LoopThread, Running, await_, loop, loops
+from workers.patience import Patience
 from workers.watch import Watch
 
 __all__ = ["TaskPool", "await_", "loop"]
 
 log = structlog.get_logger(__name__)
-GRACE_S = 30.0
-"""How long a warm shutdown lets tasks run, unless Celery's configuration says `surefoot_stop_s`."""
 CUT_S = 5.0
 """How long tasks that were told to end may take to do so."""
 NUDGE_S = 2.0
 """When a task that was killed and goes on is told again: its cleaning up may need the network, on a busy machine."""
-FORCE_S = 15.0
+FORCE_S = 10.0
 """How long after that the process may still take to end by itself, unless it says `surefoot_force_s`."""
 STARTS_A_TURN = 64
 """More would delay the tasks that already run."""
@@ -138,7 +135,8 @@ class TaskPool(BasePool):
         self.hard_limit_s, self.soft_limit_s = timeout, soft_timeout
         self._running: dict[int, Job] = {}
         self._waiting: deque[Job] = deque()
-        self._woken, self._closed, self._signals = False, False, 0
+        self._woken, self._closed = False, False
+        self._patience = Patience(self.app)
 
     def on_start(self) -> None:
         """Start the loop and the one who watches it."""
@@ -148,7 +146,6 @@ class TaskPool(BasePool):
         self.thread: LoopThread = loops.here()
         self._watch = Watch(self.thread, self._turning)
         self._watch.start()
-        signals.worker_shutting_down.connect(self._on_signal)
 
     def on_apply(  # pyright: ignore[reportIncompatibleMethodOverride] - the base class returns nothing and lets us
         self, target: Callable[..., Any], args: Any = None, kwargs: Any = None, **options: Any
@@ -200,7 +197,8 @@ class TaskPool(BasePool):
         Also called within Celery's signal handler, in the middle of itself: so no locks, and it can be repeated.
         """
         self._closed = True
-        self._wait_until_idle(self._configured("surefoot_stop_s", GRACE_S), even_if_urgent=False)
+        self._patience.begin()
+        self._wait_until_idle(lambda: self._patience.over or self._state == self.TERMINATE)
         self._cut()
 
     def on_terminate(self) -> None:
@@ -208,20 +206,8 @@ class TaskPool(BasePool):
         self._closed = True
         self._cut()
 
-    def _on_signal(self, **_: Any) -> None:
-        self._signals += 1
-
-    @property
-    def _urgent(self) -> bool:
-        told_twice = self._signals > 1 or state.should_terminate not in {None, False}
-        return told_twice or self._state == self.TERMINATE
-
-    def _configured(self, name: str, otherwise: float) -> float:
-        return otherwise if self.app is None else self.app.conf.get(name, otherwise)
-
-    def _wait_until_idle(self, seconds: float, *, even_if_urgent: bool) -> None:
-        end = time.monotonic() + seconds
-        while self._running and time.monotonic() < end and (even_if_urgent or not self._urgent):
+    def _wait_until_idle(self, over: Callable[[], bool]) -> None:
+        while self._running and not over():
             time.sleep(0.02)
 
     def _cut(self) -> None:
@@ -229,14 +215,16 @@ class TaskPool(BasePool):
         if cut:
             log.warning("pool: tasks are ended before their time", tasks=cut)
             self.thread.loop.call_soon_threadsafe(self._kill_all)
-            self._wait_until_idle(CUT_S, even_if_urgent=True)
+            end = time.monotonic() + CUT_S
+            self._wait_until_idle(lambda: time.monotonic() >= end)
         self._watch.stop()
         left = [job.name for job in list(self._running.values())]
         if left:
             self.thread.given_up = True
             log.error("pool: tasks do not end and are left behind", tasks=left[:10], count=len(left))
-        if self.app is not None and (left or self._urgent):
-            _end_by_force_after(self._configured("surefoot_force_s", FORCE_S))
+        urgent = self._patience.urgent or self._state == self.TERMINATE
+        if self.app is not None and (left or urgent):
+            _end_by_force_after(self.app.conf.get("surefoot_force_s", FORCE_S))
 
     def _kill_all(self) -> None:
         for job in list(self._running.values()):

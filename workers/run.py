@@ -61,6 +61,8 @@ class StepRun:
         with self._workshop.leases.hold(lease) as held, self._span() as span:
             try:
                 verdict = await self._perform(lease)
+                if isinstance(verdict, Failed | Later) and _told_to_end():
+                    raise asyncio.CancelledError  # noqa: TRY301 - a failure that is only the stop, seen by a library
                 return await self._commit(lease, verdict, span)
             except asyncio.CancelledError:
                 return await self._cancelled(lease, held)
@@ -202,8 +204,7 @@ class StepRun:
         """Stopped from outside: by the job's end or a lost lease; else the worker stops, and gives the step back."""
         if held.lost:
             return Ended("nothing", f"nothing to do: {held.lost}")
-        why = {"kind": "stopped", "message": "the worker stopped"}
-        await asyncio.shield(self._workshop.steps.release(lease, delay_s=0, grace_s=0, why=why))
+        await asyncio.shield(self._workshop.steps.give_back(lease, self._workshop.settings.grace_s))
         raise asyncio.CancelledError
 
     # What StepContext offers.
@@ -264,6 +265,12 @@ class StepRun:
         """What is left of the budget."""
         spend = (await self._workshop.jobs.read(self.job_id)).spend
         return {kind: line.free for kind, line in spend.lines.items()}
+
+
+def _told_to_end() -> bool:
+    """Whether this attempt was cancelled and its code made something else of it."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _kind(kind: str) -> Kind:

@@ -1,6 +1,10 @@
 """What the steps of one process share: the stores, the tool servers, the leases, the telemetry."""
 
+import asyncio
 import os
+from contextlib import suppress
+
+import structlog
 
 from orchestrator import connect
 from orchestrator.canvas import Canvas, WireForms
@@ -15,8 +19,14 @@ from orchestrator.state.steps import StepStore
 from orchestrator.telemetry import Telemetry, start
 from tools.config import ToolConfig, load
 from tools.servers import ToolServers
+from workers.greenlets import LoopBlocked, await_
 from workers.leases import Leases
 from workers.run import Ended, StepRun
+
+log = structlog.get_logger(__name__)
+GIVE_BACK_S = 3.0
+"""How long a step's code may take to end at the process's end, before its step is given back over its head."""
+CLOSE_S = 2.0
 
 
 class Workshop:
@@ -32,7 +42,7 @@ class Workshop:
         self.calls = CallStore(scripts)
         keeper = SyncClient(url, settings.redis_patience_s)
         self.leases = Leases(
-            keeper, StepStore(Scripts(keeper), settings.lease_s, settings.retention_s), settings.lease_s
+            keeper, StepStore(Scripts(keeper, message), settings.lease_s, settings.retention_s), settings.lease_s
         )
         self.tools = ToolServers(
             tool_config(settings), catalogue_ttl_s=settings.catalogue_ttl_s, answer_bytes=settings.answer_bytes
@@ -43,11 +53,20 @@ class Workshop:
         """Run one attempt of one step."""
         return await StepRun(self, job_id, step).execute()
 
-    async def close(self) -> None:
-        """Close the connections to the tool servers, send the last spans."""
-        self.leases.close()
-        await self.tools.close()
+    def close(self) -> None:
+        """Give back the steps that still run, close the connections to the tool servers, send the last spans."""
+        left = self.leases.give_back(self.settings.grace_s, GIVE_BACK_S)
+        if left:
+            log.error("steps given back although their code still runs", steps=left[:10], count=len(left))
+        else:
+            self.leases.close()
+            with suppress(LoopBlocked, TimeoutError):
+                await_(self._close_tools())
         self.telemetry.stop()
+
+    async def _close_tools(self) -> None:
+        async with asyncio.timeout(CLOSE_S):
+            await self.tools.close()
 
 
 _started: dict[int, Telemetry] = {}

@@ -92,6 +92,12 @@ class StepStore:
         )
         return answer[0].decode()
 
+    async def give_back(self, lease: Lease, grace_s: float) -> str:
+        """Hand a step on because this worker stops; the attempt does not count. Answers OK, STALE or DEAD."""
+        why = encode({"kind": "stopped", "message": "its worker stopped"})
+        words = (lease.job_id, lease.step, lease.fence, round(grace_s * 1000), why, self._retention_s)
+        return (await self._scripts.run("give_back", *words))[0].decode()
+
     async def park(self, lease: Lease, questions: Iterable[Question]) -> str:
         """Let a step wait for answers. Answers OK, ANSWERED (run it again now), STALE or DEAD."""
         asked = encode({question.id: encode(question) for question in questions})

@@ -1,6 +1,5 @@
 """Workers killed with SIGKILL in the middle of their work: the job finishes, and every effect happened once."""
 
-import signal
 from pathlib import Path
 
 import pytest
@@ -29,30 +28,3 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path, pool:
         assert {key for key, _ in effects(played.ledger)} == {
             f"{job.id}.{step}:2" for job in jobs for step in ("flight", "hotel", "table")
         }
-
-
-def test_sigterm_lets_running_steps_end(tmp_path: Path) -> None:
-    with stage(tmp_path) as played:
-        worker = played.worker("--concurrency", "10")
-        job = played.app.submit({"item": "bed", "seconds": 1.0}, workflow="journey")
-        wait_until(lambda: in_flight(played) == 3, "three bookings are under way")
-        worker.send_signal(signal.SIGTERM)
-
-        assert worker.wait(60) == 0
-        assert len(effects(played.ledger)) == 3
-        played.worker()
-        assert len(job.result(90)) == 3
-        assert len(attempts(played.ledger)) == 3
-
-
-def test_a_second_sigterm_gives_the_steps_back_at_once(tmp_path: Path) -> None:
-    with stage(tmp_path, lease_s=600) as played:
-        worker = played.worker("--concurrency", "10")
-        job = played.app.submit({"item": "bed", "seconds": 2.0}, workflow="slow")
-        wait_until(lambda: job.steps[0].attempts == 1, "the step runs")
-        worker.send_signal(signal.SIGTERM)
-        worker.send_signal(signal.SIGQUIT)
-        worker.wait(60)
-        played.worker()
-
-        assert job.result(90) == {"slept": 2.0}  # well before the lease ran out

@@ -97,6 +97,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
     return {
         "renew": [30_000, *ours],
         "commit": [*ours, "succeeded", "{}", 600, "", "", "", ""],
+        "give_back": [*ours, 10, '{"message":"x"}', 600],
         "release": [*ours, 10, 10, '{"message":"x"}', 600],
         "park": [*ours, '{"a/day":"{\\"step\\":\\"a\\"}"}', 600],
         "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1"],

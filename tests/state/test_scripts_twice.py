@@ -27,6 +27,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "commit": lambda row: row == [b"STALE", b"succeeded"],
     "emit": lambda row: row == [b"OK"],
     "expire": lambda row: row == [],
+    "give_back": lambda row: row == [b"STALE", b"retrying"],
     "open": lambda row: row == [b"EXISTS", JOB.encode()],
     "park": lambda row: row == [b"DEAD", b"waiting"],
     "release": lambda row: row == [b"STALE", b"retrying"],

@@ -1,7 +1,9 @@
 """Workflows of the tests."""
 
 import asyncio
+import os
 import time
+from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, Field
@@ -92,6 +94,24 @@ async def blocking(step: StepContext, request: Order) -> dict[str, Any]:
     return {"blocked": request.seconds}
 
 
+def _gate_is_open() -> bool:
+    return Path(os.environ["TEST_LEDGER"]).with_name("gate").exists()
+
+
+@specialist("gated", timeout_s=600)
+async def gated(step: StepContext, request: Order) -> dict[str, Any]:
+    while not _gate_is_open():  # noqa: ASYNC110 - the gate is a file, for every worker to see
+        await asyncio.sleep(0.02)
+    return {"through": request.item}
+
+
+@specialist("walled", timeout_s=600)
+async def walled(step: StepContext, request: Order) -> dict[str, Any]:
+    while not _gate_is_open():
+        time.sleep(0.02)  # noqa: ASYNC251 - it blocks the loop, as code that does not await does
+    return {"through": request.item}
+
+
 def _trip(request: Order) -> Plan:
     middle = [Step(name, after=["begin"]) for name in ("flight", "hotel", "table")]
     return Plan([Step("begin"), *middle, Step("finish", after=[step.name for step in middle])])
@@ -119,4 +139,6 @@ Workflow("broken", request=Order, plan=lambda _: Plan.chain("begin", "broken", "
 Workflow("wrong", request=Order, plan=lambda _: Plan.chain("wrong"))
 Workflow("slow", request=Order, plan=lambda _: Plan.chain("slow"))
 Workflow("blocking", request=Order, plan=lambda _: Plan.chain("blocking"))
+Workflow("gated", request=Order, plan=lambda _: Plan.chain("gated"))
+Workflow("walled", request=Order, plan=lambda _: Plan.chain("walled"))
 Workflow("unknown", request=Order, plan=lambda _: Plan.chain("begin", "nobody"))

@@ -53,6 +53,10 @@ class Stage:
         os.killpg(process.pid, signal.SIGKILL)
         process.wait()
 
+    def open_gate(self) -> None:
+        """Let the steps of the specialists `gated` and `walled` end."""
+        (self.folder / "gate").touch()
+
     def stop(self) -> None:
         for process in self.workers:
             if process.poll() is None:
