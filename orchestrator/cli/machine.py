@@ -73,6 +73,10 @@ def tools(
     name: Annotated[str, typer.Argument(help="flights, hotels, weather, restaurants or database")] = "",
     port: Annotated[int, typer.Option(min=0, max=65535, help="with serve: 0 takes a free one")] = 0,
     host: Annotated[str, typer.Option(help="with serve: address to listen on")] = "127.0.0.1",
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="with serve: a name under which clients reach it; repeatable"),
+    ] = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="with serve: over stdin and stdout")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
 ) -> None:
@@ -80,7 +84,9 @@ def tools(
     if server == "serve":
         if name not in SERVERS:
             raise InvalidRequest(f"surefoot tools serve: unknown server {name!r}; one of {', '.join(SERVERS)}")
-        _become(f"tools.travel.{name}", "--host", host, "--port", str(port), *(["--stdio"] if stdio else []))
+        names = [word for each in allow_host or () for word in ("--allow-host", each)]
+        options = ["--host", host, "--port", str(port), *names, *(["--stdio"] if stdio else [])]
+        _become(f"tools.travel.{name}", *options)
     if server:
         raise InvalidRequest(f"surefoot tools: unknown word {server!r}; did you mean: surefoot tools serve {server}")
     settings = load()
