@@ -106,10 +106,7 @@ class Journal:
         question = _in_doubt(self._lease.step, number, tool, arguments, key)
         known = await self._store.answer(self._lease, question.id)
         if known is None and tool.lookup:
-            looker = await self._tools.find(tool.lookup, (tool.lookup,))
-            looked = await looker.call({"key": key}, key=f"{key}:lookup", timeout_s=looker.timeout_s)
-            if isinstance(looked, dict) and isinstance(looked.get("found"), bool):
-                known = {"happened": looked["found"], "result": looked}
+            known = await self._looked_up(tool.lookup, number, key)
         if known is None:
             await self._settle(number, "unknown", None, NOTHING)
             raise Stop(Parked([question]))
@@ -117,6 +114,19 @@ class Journal:
             return None
         await self._settle(number, "done", known.get("result"), self._cost(tool))
         return {"result": known.get("result")}
+
+    async def _looked_up(self, lookup: str, number: int, key: str) -> dict[str, Any] | None:
+        """What the look-up says of a key; None where it cannot tell. One that fails is asked again, later."""
+        try:
+            looker = await self._tools.find(lookup, (lookup,))
+            looked = await looker.call({"key": key}, key=f"{key}:lookup", timeout_s=looker.timeout_s)
+        except (Unavailable, OutcomeUnknown) as error:
+            await self._settle(number, "unknown", None, NOTHING)
+            raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
+        except Rejected:
+            return None
+        tells = isinstance(looked, dict) and isinstance(looked.get("found"), bool)
+        return {"happened": looked["found"], "result": looked} if tells else None
 
     def _cost(self, tool: Tool) -> Cost:
         globs = tuple(glob for glob in self._claim.globs if fnmatchcase(tool.name, glob))
