@@ -1,22 +1,29 @@
 """A person's answers matched to a job's questions."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import jsonschema_rs
 
+from orchestrator.budget import KINDS, MICRO, TOOLS, Budget
 from orchestrator.errors import InvalidRequest
 from orchestrator.state.records import JobRecord, Kind, Question, decode
 
 
 @dataclass(frozen=True)
 class Reply:
-    """Answers by question id; `request` is the request with them filled in, when they are about the request."""
+    """Answers by question id.
+
+    Attributes:
+        request: the request with them filled in, when they are about the request.
+        ceilings: question id -> kind -> the ceiling that the answer raises, in the ledger's units.
+    """
 
     record: JobRecord
     answers: dict[str, Any]
     request: dict[str, Any]
+    ceilings: dict[str, dict[str, int]]
 
     def still_open(self, questions: Iterable[Question]) -> list[Question]:
         """Of the questions about the request, those that these answers leave open.
@@ -32,38 +39,69 @@ class Reply:
 
 
 def match(record: JobRecord, given: Mapping[str, Any], kind: Kind = "input") -> Reply:
-    """Find the question of each answer, by its id or its field.
+    """Find the question of each answer, by its id or its field. A ceiling is asked once for all steps that need more.
 
     Raises:
         InvalidRequest: no such question, several of that field, or an answer that does not fit the question's schema.
     """
     if not given:
         raise InvalidRequest("no answer was given")
-    answers, about_request = dict[str, Any](), False
+    answers, ceilings, about_request = dict[str, Any](), dict[str, dict[str, int]](), False
     for name, value in given.items():
-        question = _find(record, name, kind)
-        if isinstance(question, Question) and question.step:
-            _fits(question, value)
-        about_request |= isinstance(question, Question) and not question.step
-        answers[question.id if isinstance(question, Question) else question] = value
+        if _is_the_ceiling(record, name, value):
+            continue  # the same answer again
+        for question in _find(record, name, kind):
+            if isinstance(question, Question) and question.step:
+                _fits(question, value)
+            if isinstance(question, Question) and question.kind == "budget":
+                ceilings[question.id] = _raised(question, value)
+            about_request |= isinstance(question, Question) and not question.step
+            answers[question.id if isinstance(question, Question) else question] = value
     filled = {name.removeprefix("request/"): value for name, value in answers.items() if name.startswith("request/")}
     fields = decode(record.fields["request"]) | filled if about_request else {}
-    return Reply(record, answers, fields)
+    return Reply(record, answers, fields, ceilings)
 
 
-def _find(record: JobRecord, name: str, kind: Kind) -> Question | str:
+def _is_the_ceiling(record: JobRecord, name: str, value: Any) -> bool:
+    """Whether nobody asks how high this ceiling may be any more, and it is as high as this answer says."""
+    if any(name in {question.id, question.field} for question in record.questions):
+        return False
+    line = record.spend.lines.get(name if name in KINDS else TOOLS + name)
+    return line is not None and line.ceiling is not None and line.ceiling == (value * MICRO if name == "usd" else value)
+
+
+def _raised(question: Question, value: Any) -> dict[str, int]:
+    kind: str = question.details["kind"]
+    budget = Budget(tools={question.field: value}) if kind.startswith(TOOLS) else Budget.of({kind: value})
+    return {kind: budget.ceilings()[kind]}
+
+
+def budget_answers(record: JobRecord, budget: Budget) -> dict[str, Any]:
+    """What a budget answers of a job's open questions, by question id."""
+    values: dict[str, Any] = {kind: getattr(budget, kind) for kind in KINDS} | {
+        TOOLS + glob: calls for glob, calls in budget.tools.items()
+    }
+    asked = [
+        (question.id, values.get(question.details["kind"]))
+        for question in record.questions
+        if question.kind == "budget"
+    ]
+    return {name: value for name, value in asked if value is not None}
+
+
+def _find(record: JobRecord, name: str, kind: Kind) -> Sequence[Question | str]:
     """The open question of this name, or the id of one that was answered before."""
     found = [question for question in record.questions if name in {question.id, question.field}]
-    if len(found) == 1:
+    if len(found) == 1 or {question.kind for question in found} == {"budget"}:
         if kind == "approval" and found[0].kind != "approval":
             raise InvalidRequest(f"question {name!r} asks for {found[0].kind}: use answer()")
-        return found[0]
+        return found
     if found:
         ids = ", ".join(question.id for question in found)
         raise InvalidRequest(f"{len(found)} questions ask for {name!r}; name one by its id: {ids}")
     before = [known for known in record.answers if name in {known, known.rpartition("/")[2]}]
     if len(before) == 1:
-        return before[0]
+        return before
     asked = ", ".join(question.field for question in record.questions) or "nothing"
     raise InvalidRequest(f"job {record.id} does not ask for {name!r}; it asks for {asked}")
 

@@ -92,6 +92,7 @@ class Desk:
             plan=plan,
             questions=taken.questions,
             templates=self.templates(plan),
+            at_ceiling=budget.at_ceiling or "fail",
         )
 
     async def find(self, job_id: str) -> AsyncJob:

@@ -4,7 +4,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any, Self
+from typing import Any, Literal, Self, get_args
 
 from orchestrator.errors import InvalidRequest
 
@@ -13,6 +13,7 @@ KINDS = ("steps", "tool_calls", "tokens", "input_tokens", "output_tokens", "usd"
 TOOLS = "tools/"
 """Before a glob of tools: the kind of its own ceiling."""
 UNLIMITED = -1
+AtCeiling = Literal["fail", "ask", "finish"]
 LARGEST = 2**53 - 1
 """Redis scripts count in doubles: above this, one more is no longer one more."""
 GLOB, MOST_GLOBS = re.compile(r"[\w.*?\[\]!-]{1,128}", re.ASCII), 50
@@ -42,6 +43,9 @@ class Budget:
         output_tokens: model tokens received.
         seconds: wall-clock seconds from submission, time spent waiting for a person not counted.
         usd: money in US dollars, for models and for tools with a price.
+        at_ceiling: what happens at a ceiling. `fail` (the default): the job fails, keeps what it finished, and can be
+            resumed. `ask`: the steps that need more wait for a person to raise it. `finish`: no new work; the plan's
+            last step makes what it can of the rest.
     """
 
     steps: int | None = None
@@ -52,6 +56,7 @@ class Budget:
     output_tokens: int | None = None
     seconds: float | None = None
     usd: float | None = None
+    at_ceiling: AtCeiling | None = None
 
     def __post_init__(self) -> None:
         """Refuse what is no amount.
@@ -61,8 +66,10 @@ class Budget:
                 name of `tools` is no tool and no glob.
         """
         for each in fields(self):
-            if each.name != "tools":
+            if each.name not in {"tools", "at_ceiling"}:
                 _check(each.name, getattr(self, each.name), whole=each.name not in {"seconds", "usd"})
+        if self.at_ceiling not in {None, *get_args(AtCeiling)}:
+            raise InvalidRequest(f"budget at_ceiling must be fail, ask or finish, not {self.at_ceiling!r}")
         tools: Any = self.tools
         if not isinstance(tools, Mapping) or len(self.tools) > MOST_GLOBS:
             raise InvalidRequest(f"budget tools must map at most {MOST_GLOBS} tools or globs to numbers of calls")
@@ -99,6 +106,18 @@ def _check(name: str, amount: Any, *, whole: bool) -> None:
         raise InvalidRequest(f"budget {name} must be a {'whole ' if whole else ''}number, not {amount!r}")
     if not math.isfinite(amount) or amount < 0 or amount * MICRO > LARGEST:
         raise InvalidRequest(f"budget {name} must be between 0 and {LARGEST // MICRO}, not {amount!r}")
+
+
+@dataclass(frozen=True)
+class Over:
+    """A ceiling that is reached; as text "tool calls 6 of 6"."""
+
+    kind: str
+    used: str
+    ceiling: str
+
+    def __str__(self) -> str:
+        return f"{named(self.kind)} {self.used} of {self.ceiling}"
 
 
 @dataclass(frozen=True)

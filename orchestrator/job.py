@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from orchestrator import intake
-from orchestrator.answers import Reply, match
+from orchestrator.answers import Reply, budget_answers, match
 from orchestrator.budget import Budget, Spend, named
 from orchestrator.errors import BudgetExhausted, InvalidRequest, JobCancelled, JobFailed, WaitingForInput
 from orchestrator.state.client import LONGEST_BLOCK_S, without_loop
@@ -115,7 +115,7 @@ class AsyncJob:
             if reply.request:
                 await self._complete(reply, span)
             else:
-                await self._enqueue(await self._desk.jobs.answer(self.id, reply.answers))
+                await self._enqueue(await self._desk.jobs.answer(self.id, reply.answers, ceilings=reply.ceilings))
 
     async def _complete(self, reply: Reply, span: Span) -> None:
         """Answers to the request itself: when nothing is missing any more, they make the plan."""
@@ -148,12 +148,17 @@ class AsyncJob:
 
     async def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
         """As `Job.resume`."""
-        raised = Budget.of(budget)
+        raised, record = Budget.of(budget), await self.record()
+        if raised.at_ceiling:
+            raise InvalidRequest("at_ceiling is said when a job is submitted")
         given = {kind: top for kind, top in raised.ceilings().items() if top >= 0}
-        spend = (await self.record()).spend
         for kind, top in given.items():
-            if top < (spent := spend.of(kind).spent):
+            if top < (spent := record.spend.of(kind).spent):
                 raise InvalidRequest(f"budget {named(kind)} {top} is below what is already spent: {spent}")
+        asked = budget_answers(record, raised)
+        if asked and record.status is not JobStatus.FAILED:
+            await self._reply(match(record, asked))
+            return
         with self._desk.telemetry.spans.stage(Stage.RESUME, self.id):
             await self._enqueue(await self._desk.jobs.resume(self.id, given, raised.seconds))
 
@@ -276,11 +281,11 @@ class Job:
         return without_loop(self._job.cancel())
 
     def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
-        """Go on with a failed job from where it stopped, under a larger budget if one is given.
+        """Go on with a failed job from where it stopped, or with one that asks for a larger budget, under this one.
 
         `budget.seconds` counts from now. Finished steps are not run again.
 
         Raises:
-            InvalidRequest: the job has not failed, or a ceiling is below what is spent.
+            InvalidRequest: the job has not failed and asks for none of it, or a ceiling is below what is spent.
         """
         without_loop(self._job.resume(budget))

@@ -19,6 +19,7 @@ class StepContext:
         name: the step's name in the plan.
         attempt: 1 for the first attempt.
         inputs: step name -> output of each step this one comes after; a failed optional step is missing.
+        missing: the steps this one comes after that have no output: they failed and were optional, or were left out.
         arguments: what the plan gave this step, `Step(arguments=...)`.
     """
 
@@ -28,6 +29,7 @@ class StepContext:
         self.name: str = run.step
         self.attempt: int = run.claim.attempt
         self.inputs: Mapping[str, Any] = run.claim.inputs
+        self.missing: tuple[str, ...] = run.claim.missing
         self.arguments: Mapping[str, Any] = run.claim.arguments
 
     async def call(self, tool: str, /, **arguments: Any) -> Any:

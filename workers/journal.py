@@ -14,6 +14,7 @@ from orchestrator.telemetry.names import Happening
 from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
+from workers.ceiling import stopped
 from workers.verdict import Failed, Later, Lost, Parked, Stop
 
 
@@ -96,6 +97,8 @@ class Journal:
 
     async def _begin(self, tool: Tool, number: int, asked: str, cost: Cost, span: Span) -> Begun:
         begun = await self._store.begin(self._lease, number, asked, tool.name, cost)
+        if begun.over:
+            raise Stop(stopped(self._claim, self._lease.step, begun.over))
         _go_on(begun, tool.name)
         for kind in begun.low:
             span.event(Happening.BUDGET_LOW, ceiling=named(kind))
@@ -141,8 +144,6 @@ class Journal:
 def _go_on(begun: Begun, tool: str) -> None:
     if begun.answer in {"STALE", "DEAD"}:
         raise Stop(Lost(f"{begun.answer} {begun.before}"))
-    if begun.answer == "OVER":
-        raise Stop(Failed("budget", begun.before, reason="budget"))
     if begun.answer == "DIVERGED":
         raise Stop(Failed("diverged", f"{tool} was asked where an earlier attempt asked {begun.before} otherwise"))
 

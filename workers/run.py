@@ -16,6 +16,7 @@ from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.workflow import Profile
+from workers.ceiling import stopped
 from workers.context import StepContext
 from workers.journal import Journal, fingerprint
 from workers.leases import Held
@@ -82,9 +83,9 @@ class StepRun:
         specialist, left = specialists.get(self.claim.specialist), self.claim.seconds_left
         if specialist is None:
             return Failed("unhandled", f"no specialist {self.claim.specialist!r} here: check SUREFOOT_WORKFLOWS")
+        if (refusal := self._refusal()) is not None:
+            return refusal
         profile = specialist.profile
-        if self.claim.attempt > self._workshop.settings.attempts:
-            return Failed("unavailable", f"gave up after {self.claim.attempt - 1} attempts that never ended")
         by_deadline = left is not None and left < profile.timeout_s
         limit_s = max(left, 0.0) if left is not None and by_deadline else profile.timeout_s
         self._until = asyncio.get_running_loop().time() + limit_s
@@ -103,6 +104,17 @@ class StepRun:
             if by_deadline:
                 return Failed("deadline", "the deadline has passed", reason="deadline")
             return Failed("timeout", f"no answer within {limit_s:g} s")
+
+    def _refusal(self) -> Verdict | None:
+        """Why the specialist is not even asked."""
+        claim = self.claim
+        if claim.over:
+            return stopped(claim, self.step, claim.over)
+        if claim.finishing and not claim.last:
+            return Failed("budget", f"left out: {claim.finishing}", reason="finish")
+        if claim.attempt > self._workshop.settings.attempts:
+            return Failed("unavailable", f"gave up after {claim.attempt - 1} attempts that never ended")
+        return None
 
     async def _specialist_verdict(self, specialist: Specialist) -> Verdict:
         """What the specialist's own code comes to; its input and output are validated."""
@@ -161,7 +173,7 @@ class StepRun:
             return Ended("nothing", f"nothing to do: {committed.answer.lower()} {committed.why}")
         span.event(Happening.CHECKPOINT, freed=len(committed.ready))
         if isinstance(verdict, Failed):
-            if verdict.reason == "budget":
+            if verdict.kind == "budget":
                 span.event(Happening.BUDGET_REFUSED, ceiling=verdict.message)
             span.fail(_kind(verdict.kind), f"{place} ({self.step}): {verdict.message}")
             return Ended("failed", f"{place} ({self.step}) failed: {verdict.kind}: {verdict.message}", committed.ready)

@@ -23,7 +23,8 @@ class Failed:
     Attributes:
         kind: rejected, invalid data, timeout, unavailable, diverged, unhandled, budget or deadline.
         message: one line for people.
-        reason: why the job fails even if the step is optional (budget, deadline), else empty.
+        reason: why the job fails even if the step is optional (budget, deadline); finish: it is left out at a ceiling,
+            and the job goes on without it; else empty.
     """
 
     kind: str

@@ -25,6 +25,7 @@ Tools = Annotated[
 ]
 Tokens = Annotated[int | None, typer.Option(help="ceiling of model tokens")]
 Seconds = Annotated[float | None, typer.Option(help="seconds until the deadline")]
+AtCeiling = Annotated[str | None, typer.Option(help="what happens at a ceiling: fail, ask or finish")]
 Usd = Annotated[float | None, typer.Option(help="ceiling of money, US dollars")]
 
 
@@ -40,6 +41,7 @@ def submit(
     tokens: Tokens = None,
     seconds: Seconds = None,
     usd: Usd = None,
+    at_ceiling: AtCeiling = None,
     as_json: AsJson = False,
 ) -> None:
     """Submit a job.
@@ -47,7 +49,15 @@ def submit(
     Example: surefoot submit --wait "Four days around Denver from New York, 12 to 15 March, two people"
     """
     tools = _calls(tool)
-    budget = Budget(steps=steps, tool_calls=tool_calls, tools=tools, tokens=tokens, seconds=seconds, usd=usd)
+    ceilings = {
+        "steps": steps,
+        "tool_calls": tool_calls,
+        "tools": tools,
+        "tokens": tokens,
+        "seconds": seconds,
+        "usd": usd,
+    }
+    budget = Budget.of({**ceilings, "at_ceiling": at_ceiling})
     job = Orchestrator().submit(_request(request), workflow=workflow, budget=budget, tenant=tenant, key=key)
     if not wait:
         _print_json({"id": job.id, "status": job.status}) if as_json else console.print(job.id)

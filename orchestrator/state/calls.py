@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.budget import TOOLS, named
+from orchestrator.budget import TOOLS, Over
 from orchestrator.state import keys
 from orchestrator.state.records import decode, encode
 from orchestrator.state.scripts import Scripts
@@ -40,7 +40,7 @@ class Begun:
 
     GO and AGAIN (`before`: unknown, begun or unsent) mean send it, and `low` names the kinds of which 80 % are used now
     for the first time; REPLAY brings the stored `value` of a call that was
-    `before` done or rejected; OVER names the ceiling (`before`), STALE and DEAD say why in `before`;
+    `before` done or rejected; OVER says which ceiling is reached (`over`), STALE and DEAD say why in `before`;
     DIVERGED names the tool that has this number.
     """
 
@@ -48,6 +48,7 @@ class Begun:
     before: str = ""
     value: Any = None
     low: tuple[str, ...] = ()
+    over: Over | None = None
 
 
 class CallStore:
@@ -65,7 +66,7 @@ class CallStore:
         if answer == "REPLAY":
             return Begun(answer, before, decode(row[2]))
         if answer == "OVER":
-            return Begun(answer, f"{named(before)} {row[2].decode()} of {row[3].decode()}")
+            return Begun(answer, over=Over(before, row[2].decode(), row[3].decode()))
         return Begun(answer, before, low=tuple(kind.decode() for kinds in row[2:] for kind in kinds))
 
     async def finished(self, lease: Lease, number: int, fingerprint: str) -> Begun | None:

@@ -61,6 +61,7 @@ class NewJob:
     plan: Plan | None = None
     questions: Sequence[Question] = ()
     templates: Mapping[str, str] = field(default_factory=dict[str, str])
+    at_ceiling: str = "fail"
 
 
 class JobStore:
@@ -77,6 +78,7 @@ class JobStore:
             "tenant": job.tenant,
             "request": encode(job.request),
             "trace": job.traceparent,
+            "at_ceiling": job.at_ceiling,
         }
         answer = await self._scripts.run(
             "open",
@@ -100,10 +102,12 @@ class JobStore:
         request: Any = None,
         plan: Plan | None = None,
         templates: Mapping[str, str] | None = None,
+        ceilings: Mapping[str, Mapping[str, int]] | None = None,
     ) -> list[str]:
         """Store a person's answers, by question id. Returns the steps that go on.
 
-        Answers that complete the request bring it with `plan` and `templates`, others the `questions` that are left.
+        Answers that complete the request bring it with `plan` and `templates`, others the `questions` that are left;
+        an answer about the budget brings the `ceilings` it raises, by question id.
 
         Raises:
             InvalidRequest: there is no such question, it was answered otherwise before, or the job has ended.
@@ -117,6 +121,7 @@ class JobStore:
             "[]" if plan is None else rows(plan),
             encode(templates or {}),
             self._retention_s,
+            encode(ceilings or {}),
         )
         if kind == b"OK":
             return [step.decode() for step in what]

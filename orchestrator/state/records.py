@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
 
-from orchestrator.budget import Spend, globs_of
+from orchestrator.budget import AtCeiling, Over, Spend, globs_of
 from orchestrator.plan import Plan, Step
 from orchestrator.status import JobStatus, StepState
 
@@ -59,6 +59,8 @@ class Claim:
 
     `again`: the step was claimed before, so its journal may hold finished calls. `waited_ms`: since it was offered; -1
     where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
+    `over`: the ceiling of steps is reached, and `at_ceiling` says what to do. `last`: nothing comes after it.
+    `finishing`: why the job does no new work. `missing`: what it comes after and has no output.
     """
 
     answer: str
@@ -75,17 +77,27 @@ class Claim:
     again: bool = False
     waited_ms: int = -1
     globs: tuple[str, ...] = ()
+    at_ceiling: AtCeiling = "fail"
+    over: Over | None = None
+    last: bool = False
+    finishing: str = ""
+    missing: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Claim":
         """From the answer of the claim script."""
-        answer = row[0].decode()
+        answer = _text(row[0])
         if answer != "CLAIMED":
             return cls(answer, _text(row[1]) if len(row) > 1 else "")
-        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, waited, globs = row
+        return cls._claimed(row)
+
+    @classmethod
+    def _claimed(cls, row: Sequence[Any]) -> "Claim":
+        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, *more = row
+        waited, tools, policy, over, last, finishing, missing = more
         milliseconds = int(left)
         return cls(
-            answer,
+            "CLAIMED",
             fence=_text(fence),
             attempt=int(attempt),
             number=int(number),
@@ -97,7 +109,12 @@ class Claim:
             inputs={_text(inputs[i]): decode(inputs[i + 1]) for i in range(0, len(inputs), 2)},
             again=bool(again),
             waited_ms=int(waited),
-            globs=globs_of(_text(globs)),
+            globs=globs_of(_text(tools)),
+            at_ceiling=_text(policy),  # pyright: ignore[reportArgumentType] - as Budget checked it
+            over=Over("steps", *map(_text, over)) if over else None,
+            last=bool(last),
+            finishing=_text(finishing),
+            missing=tuple(map(_text, missing)),
         )
 
 

@@ -28,7 +28,8 @@ class Ending:
         outcome: succeeded or failed.
         value: the output, or the error as a JSON object.
         message: one line for people.
-        reason: why the whole job fails whether or not the step is optional; empty: as the step's profile says.
+        reason: why the whole job fails whether or not the step is optional; finish: the step is left out at a
+            ceiling and the job does no new work; empty: as the step's profile says.
         growth: steps that the plan grows by, as `growth()` makes them.
         rollback: the calls that undo this step, newest last.
     """

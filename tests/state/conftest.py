@@ -37,9 +37,18 @@ class Stores:
     def command(self, *words: Any) -> Any:
         return without_loop(self.client.command(*words))
 
-    def open(self, plan: Plan, job_id: str = "0" * 31 + "1", seconds: float | None = None, **ceilings: int) -> str:
+    def open(
+        self,
+        plan: Plan,
+        job_id: str = "0" * 31 + "1",
+        seconds: float | None = None,
+        at_ceiling: Any = "fail",
+        **ceilings: int,
+    ) -> str:
         limits = {"steps": -1, "tool_calls": -1, "tokens": -1, "usd": -1} | ceilings
-        new = NewJob(job_id, "w", "t", {"x": 1}, limits, seconds=seconds, key=f"key-{job_id}", plan=plan)
+        new = NewJob(
+            job_id, "w", "t", {"x": 1}, limits, seconds=seconds, key=f"key-{job_id}", plan=plan, at_ceiling=at_ceiling
+        )
         return without_loop(self.jobs.open(new))
 
     def claim(self, job_id: str, step: str) -> Lease:

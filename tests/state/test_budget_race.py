@@ -64,7 +64,7 @@ def test_the_tightest_of_several_ceilings_counts_and_nothing_is_half_reserved(
     cost = Cost(1, 100, 500)  # ten by tokens, fifteen by money, forty by calls
     begun = at_once(crowd, lambda i, one: do(one.calls.begin(held[i], 1, "p", "t.x", cost)))
     assert Counter(one.answer for one in begun) == Counter(GO=10, OVER=40)
-    assert {one.before for one in begun if one.answer == "OVER"} == {"tokens 1000 of 1000"}
+    assert {str(one.over) for one in begun if one.answer == "OVER"} == {"tokens 1000 of 1000"}
     spend = do(stores.jobs.read(JOB)).spend
     assert [line.reserved for line in (spend.tool_calls, spend.tokens, spend.usd)] == [10, 1_000, 5_000]
 

@@ -2,12 +2,17 @@
 
 from typing import Any
 
-from orchestrator import Plan, Step
-from orchestrator.budget import LARGEST, Spend
+import pytest
+
+from orchestrator import InvalidRequest, Plan, Step
+from orchestrator.answers import match
+from orchestrator.budget import LARGEST, Over, Spend
 from orchestrator.state.calls import Cost
 from orchestrator.state.client import without_loop as do
+from orchestrator.state.records import Question
 from orchestrator.state.steps import Ending, Lease
 from tests.state.conftest import Stores
+from workers.ceiling import question
 
 JOB = "0" * 31 + "7"
 PLAN = Plan([Step("a"), Step("b", after=["a"])])
@@ -23,7 +28,7 @@ def warnings(stores: Stores) -> list[dict[str, Any]]:
 
 def begin(stores: Stores, lease: Lease, number: int, cost: Cost) -> tuple[str, str]:
     begun = do(stores.calls.begin(lease, number, "p", "t.x", cost))
-    return begun.answer, begun.before
+    return begun.answer, str(begun.over or begun.before)
 
 
 def test_a_tool_has_a_ceiling_of_its_own_beside_that_of_all(stores: Stores) -> None:
@@ -90,3 +95,71 @@ def test_at_80_per_cent_it_warns_once_a_kind_and_again_after_a_raise(stores: Sto
     do(stores.steps.commit(lease, Ending("succeeded", {})))
     stores.claim(JOB, "b")
     assert warnings(stores)[2:] == [{"kind": "steps", "used": 2, "ceiling": 2}]
+
+
+def over(stores: Stores, lease: Lease) -> Question:
+    begun = do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
+    assert begun.over is not None
+    return question(lease.step, begun.over)
+
+
+def test_a_step_that_asks_for_what_was_raised_meanwhile_runs_on(stores: Stores) -> None:
+    stores.open(Plan([Step("a"), Step("b")]), JOB, tool_calls=0)
+    first, second = stores.claim(JOB, "a"), stores.claim(JOB, "b")
+    asked, too_late = over(stores, first), over(stores, second)
+    assert do(stores.steps.park(first, [asked])) == "OK"
+    raised = {asked.id: {"tool_calls": 5}}
+    assert do(stores.jobs.answer(JOB, {asked.id: 5}, ceilings=raised)) == ["a"]
+    assert do(stores.steps.park(second, [too_late])) == "ANSWERED"
+    assert do(stores.jobs.read(JOB)).questions == []
+
+
+def test_an_old_answer_again_does_not_lower_what_was_raised_since(stores: Stores) -> None:
+    stores.open(Plan([Step("a")]), JOB, tool_calls=0)
+    lease = stores.claim(JOB, "a")
+    first = over(stores, lease)
+    do(stores.steps.park(lease, [first]))
+    for _ in range(2):
+        do(stores.jobs.answer(JOB, {first.id: 1}, ceilings={first.id: {"tool_calls": 1}}))
+    lease = stores.claim(JOB, "a")
+    assert begin(stores, lease, 1, Cost()) == ("GO", "")
+    begun = do(stores.calls.begin(lease, 2, "p", "t.x", Cost()))
+    assert begun.over is not None
+    second = question("a", begun.over)
+    assert second.id != first.id
+    do(stores.steps.park(lease, [second]))
+    do(stores.jobs.answer(JOB, {second.id: 9}, ceilings={second.id: {"tool_calls": 9}}))
+    do(stores.jobs.answer(JOB, {first.id: 1}, ceilings={first.id: {"tool_calls": 1}}))
+    assert spend(stores).tool_calls.ceiling == 9
+
+
+def test_a_step_that_was_given_out_only_to_ask_is_not_counted(stores: Stores) -> None:
+    stores.open(Plan([Step("a")]), JOB, at_ceiling="ask", steps=0)
+    claim = do(stores.steps.claim(JOB, "a"))
+    assert claim.over is not None
+    assert claim.over == Over("steps", "0", "0")
+    lease = Lease(JOB, "a", claim.fence)
+    asked = question("a", claim.over)
+    do(stores.steps.park(lease, [asked]))
+    assert spend(stores).steps.spent == 0
+    do(stores.jobs.answer(JOB, {asked.id: 1}, ceilings={asked.id: {"steps": 1}}))
+    claim = do(stores.steps.claim(JOB, "a"))
+    assert (claim.over, spend(stores).steps.spent) == (None, 1)
+    do(stores.steps.release(Lease(JOB, "a", claim.fence), delay_s=0, grace_s=0, why={}))
+    stores.claim(JOB, "a")
+    assert spend(stores).steps.spent == 1
+
+
+def test_money_is_asked_and_raised_in_dollars(stores: Stores) -> None:
+    stores.open(Plan([Step("a")]), JOB, usd=1_500_000)
+    lease = stores.claim(JOB, "a")
+    begin(stores, lease, 1, Cost(micro_usd=1_500_000))
+    begun = do(stores.calls.begin(lease, 2, "p", "t.x", Cost(micro_usd=1)))
+    assert begun.over is not None
+    asked = question("a", begun.over)
+    assert asked.prompt.startswith("1.5 of 1.5 USD are used")
+    do(stores.steps.park(lease, [asked]))
+    record = do(stores.jobs.read(JOB))
+    assert match(record, {"usd": 2.25}).ceilings == {asked.id: {"usd": 2_250_000}}
+    with pytest.raises(InvalidRequest, match="usd"):
+        match(record, {"usd": 1.5})

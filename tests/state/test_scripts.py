@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator import InvalidRequest, Plan, Step
+from orchestrator.budget import Over
 from orchestrator.state import keys
 from orchestrator.state.calls import Cost
 from orchestrator.state.client import without_loop as do
@@ -102,7 +103,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "park": [*ours, '{"a/day":"{\\"step\\":\\"a\\"}"}', 600],
         "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1"],
         "call_settle": [*ours, 1, "done", "{}", "tool_calls=1"],
-        "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600],
+        "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}"],
         "resume": [JOB, "{}", -1],
         "emit": [JOB, "a", "hello"],
     }[script]
@@ -170,7 +171,7 @@ def test_a_call_replays_what_is_done_and_refunds_what_was_never_sent(stores: Sto
         assert do(stores.calls.begin(lease, 1, "p", "t.x", Cost())).value == {"n": 7}
     assert do(stores.calls.begin(lease, 1, "other", "t.y", Cost())).answer == "DIVERGED"
     assert do(stores.calls.begin(lease, 2, "q", "t.x", Cost())).answer == "GO"
-    assert do(stores.calls.begin(lease, 3, "r", "t.x", Cost())).before == "tool calls 2 of 2"
+    assert do(stores.calls.begin(lease, 3, "r", "t.x", Cost())).over == Over("tool_calls", "2", "2")
 
 
 @pytest.mark.parametrize(("kind", "cost"), [("tool_calls", Cost()), ("tokens", Cost(0, 1, 0)), ("usd", Cost(0, 0, 1))])

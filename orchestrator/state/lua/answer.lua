@@ -1,9 +1,10 @@
 -- answer: a person's answers; steps that waited only for them are offered again.
 -- ARGV job answers (JSON object question id -> answer as JSON text) questions (JSON object: further questions of the request)
 --   request (JSON, '' while it is incomplete) rows (JSON) templates (JSON) retention_s
+--   ceilings (JSON object question id -> {kind -> new ceiling}: what an answer to a question about the budget raises)
 -- answers {OK, {steps offered}} | DEAD status | UNKNOWN id | CONFLICT id
 -- The same answer again is the same answer; another one is refused as CONFLICT, and nothing is changed.
--- USES clock moves settle offer plant
+-- USES clock moves settle offer plant ledger
 local job, at = ARGV[1], now()
 local key, answers = OF.job .. job, cjson.decode(ARGV[2])
 local status = redis.call('HGET', key, 'status')
@@ -19,12 +20,13 @@ if status ~= 'running' and status ~= 'waiting' then
   end
   return {'OK', {}}
 end
-local freed = {}
+local freed, ceilings = {}, cjson.decode(ARGV[8])
 for id, answer in pairs(answers) do
   if redis.call('HSETNX', key, 'a:' .. id, answer) == 1 then
     local step = string.match(redis.call('HGET', key, 'q:' .. id), '"step":"([^"]*)"')
     redis.call('HDEL', key, 'q:' .. id)
     event(job, 'answered', step, id)
+    for kind, top in pairs(ceilings[id] or {}) do set_ceiling(job, kind, top) end
     if step and step ~= '' and redis.call('HINCRBY', key, step .. '.asks', -1) == 0 then freed[#freed + 1] = step end
   end
 end

@@ -1,8 +1,10 @@
--- claim: take the right to run a step until the lease ends; the first attempt is charged one step.
+-- claim: take the right to run a step until the lease ends; the first attempt is charged one step. What happens where the
+-- ceiling of steps is reached is the job's `at_ceiling`: it fails, or the step is given to ask a person (ask), or to be left
+-- out (finish); then a step is kept for each of the plan's last ones, which are not left out.
 -- ARGV job step lease_ms retention_s
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
---   1 if it was claimed before, ms since it was offered or -1,
---   kinds of tools with a ceiling of their own}
+--   1 if it was claimed before, ms since it was offered or -1, kinds of tools with a ceiling of their own, at_ceiling,
+--   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
 -- USES clock moves settle progress ledger
@@ -10,7 +12,7 @@ local job, step, at = ARGV[1], ARGV[2], now()
 local key, p = OF.job .. job, ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',
   'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec',
-  'tools')
+  'tools', 'at_ceiling', p .. 'paid', p .. 'next', 'finishing', 'lasts')
 local status, state = f[1], f[3]
 if state == 'running' and tonumber(f[5]) > at then return {'HELD', f[5]} end
 if state == 'pending' and status == 'running' then return {'BLOCKED', f[4]} end
@@ -31,14 +33,15 @@ if f[10] and redis.call('ZSCORE', INDEX.deadlines, job) and tonumber(f[10]) <= a
   failing(job, step, 'deadline', 'the deadline has passed')
   return leave('DEAD', 'deadline')
 end
-if not f[7] then -- never claimed before; a retry or a resumed step is the same step
-  if tonumber(f[8]) >= 0 and f[9] + 1 > tonumber(f[8]) then
+local policy, last, finishing, over = f[18] or 'fail', f[20] == '', f[21] or '', nil
+if not f[19] and (last or finishing == '') then -- a retry or a resumed step is the same step
+  over = count_step(job, step, f[9], f[8], policy == 'finish' and not last and f[22] or 0)
+  if over and (policy == 'fail' or policy == 'finish' and last) then
     local message = 'steps ' .. f[9] .. ' of ' .. f[8]
     failing(job, step, 'budget', message)
     return leave('OVER', message)
   end
-  redis.call('HINCRBY', key, 'spent:steps', 1)
-  warn(job, step, 'steps', f[9] + 1, tonumber(f[8]))
+  if last and not over then redis.call('HINCRBY', key, 'lasts', -1) end
 end
 if status == 'queued' then move(job, 'running', at) end
 if state ~= 'running' then redis.call('HINCRBY', key, 'active', 1) end
@@ -47,11 +50,11 @@ local fence = string.format('%.0f', math.max(at, tonumber(f[7] or 0) + 1))
 redis.call('HSET', key, p .. 'state', 'running', p .. 'fence', fence, p .. 'until', at + ARGV[3], p .. 'try', f[11] + 1)
 redis.call('ZADD', INDEX.leases, at + ARGV[3], job .. '.' .. step)
 event(job, 'started', step, tostring(f[11] + 1))
-local inputs = {}
+local inputs, missing = {}, {}
 for dep in string.gmatch(f[6], '[^,]+') do
   local out = redis.call('HMGET', key, dep .. '.state', dep .. '.out')
-  if out[1] == 'succeeded' then inputs[#inputs + 1] = dep; inputs[#inputs + 1] = out[2] end
+  if out[1] == 'succeeded' then inputs[#inputs + 1] = dep; inputs[#inputs + 1] = out[2] else missing[#missing + 1] = dep end
 end
 local left = f[10] and f[10] - at or -1
 return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0,
-  offered and at - offered or -1, f[17] or ''}
+  offered and at - offered or -1, f[17] or '', policy, over or {}, last and 1 or 0, finishing, missing}

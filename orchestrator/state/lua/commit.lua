@@ -1,6 +1,6 @@
 -- commit: a step has ended: store its checkpoint, free what waited for it, perhaps grow the plan or end the job.
 -- ARGV job step fence outcome (succeeded | failed) output or error (JSON) retention_s reason (of a failure that no optional
---   step excuses, else '') message growth (JSON or '') rollback (JSON list or '')
+--   step excuses; finish: left out at a ceiling, as the job's policy is, and the rest but the last is left out too) message growth (JSON or '') rollback (JSON list or '')
 -- answers {OK, status, {ready steps}, {their specialists}} | STALE state | DEAD why | REFUSED why (the growth is not possible)
 -- Repeating it answers STALE, or DEAD where it ended the job; what it made ready is in the index `ready`, where the sweeper finds it.
 -- USES clock moves settle offer plant held grow
@@ -19,7 +19,9 @@ redis.call('HSET', key, p .. (outcome == 'succeeded' and 'out' or 'err'), ARGV[5
 if ARGV[10] ~= '' then redis.call('HSET', key, p .. 'undo', ARGV[10], p .. 'ended', at) end
 event(job, outcome, step, ARGV[8])
 local optional = redis.call('HGET', key, p .. 'opt') == '1'
-if outcome == 'failed' and (ARGV[7] ~= '' or not optional) then
+if ARGV[7] == 'finish' then
+  redis.call('HSETNX', key, 'finishing', ARGV[8])
+elseif outcome == 'failed' and (ARGV[7] ~= '' or not optional) then
   redis.call('HSET', key, p .. 'fatal', 1) -- resume runs it again, optional or not
   failing(job, step, ARGV[7] ~= '' and ARGV[7] or 'step', ARGV[8])
 end

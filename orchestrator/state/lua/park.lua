@@ -9,7 +9,9 @@ local no = not_ours(job, step, ARGV[3])
 if no then return no end
 local open = 0
 for id, question in pairs(cjson.decode(ARGV[4])) do
-  if redis.call('HEXISTS', key, 'a:' .. id) == 0 then
+  local about = cjson.decode(question)
+  local raised = about.kind == 'budget' and redis.call('HGET', key, 'max:' .. about.details.kind) ~= about.details.ceiling
+  if redis.call('HEXISTS', key, 'a:' .. id) == 0 and not raised then
     redis.call('HSET', key, 'q:' .. id, question)
     if cjson.decode(question).kind == 'in_doubt' then redis.call('ZADD', INDEX.doubts, at, job .. ' ' .. id) end
     event(job, 'question', step, question)

@@ -20,7 +20,7 @@ for _, name in ipairs(redis.call('HKEYS', OF.calls .. job)) do -- what was begun
   end
 end
 local deadline = redis.call('HGET', key, 'deadline')
-redis.call('HDEL', key, 'failing', 'reason', 'error', 'clock_left', 'deadline')
+redis.call('HDEL', key, 'failing', 'finishing', 'reason', 'error', 'clock_left', 'deadline')
 local left = tonumber(ARGV[3]) >= 0 and ARGV[3] or (deadline and math.max(0, deadline - redis.call('HGET', key, 'since')))
 if left then redis.call('HSET', key, 'clock_left', left) end
 redis.call('HSET', key, 'live', 0, 'active', 0, 'parked', 0)

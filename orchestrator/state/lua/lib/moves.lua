@@ -1,7 +1,8 @@
 -- moves: a job's status and its events.
 -- A job is one hash. Its fields: status since workflow tenant request created trace total left live active parked failing ...
 --   left: steps not finished   live: offered, running or retrying   active: running   parked: waiting for an answer
--- Fields of a step: <step>.state .spec .queue .deps .next .need .opt .no .args .fence .until .try .out .err .asks
+--   lasts: steps that nothing comes after, not begun yet
+-- Fields of a step: <step>.state .spec .queue .deps .next .need .opt .no .args .fence .until .try .out .err .asks .paid
 
 local function event(job, kind, step, data)
   redis.call('XADD', OF.events .. job, 'MAXLEN', '~', 10000, '*', 'type', kind, 'step', step or '', 'data', data or '')
@@ -40,21 +41,4 @@ local function finish(job, status, at, ttl)
   redis.call('ZREM', INDEX.deadlines, job)
   move(job, status, at)
   keep_for(job, ttl)
-end
-
--- The clock stops while a job waits for a person, and goes on with what was left.
-local function stop_clock(job, at)
-  local deadline = redis.call('HGET', OF.job .. job, 'deadline')
-  if deadline and redis.call('ZREM', INDEX.deadlines, job) == 1 then
-    redis.call('HSET', OF.job .. job, 'clock_left', math.max(0, deadline - at))
-  end
-end
-
-local function start_clock(job, at)
-  local left = redis.call('HGET', OF.job .. job, 'clock_left')
-  if left then
-    redis.call('HDEL', OF.job .. job, 'clock_left')
-    redis.call('HSET', OF.job .. job, 'deadline', at + left)
-    redis.call('ZADD', INDEX.deadlines, at + left, job)
-  end
 end

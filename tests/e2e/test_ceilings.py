@@ -1,0 +1,103 @@
+"""What a job does at a ceiling: fail, ask a person, or finish with what it has."""
+
+import pytest
+
+from orchestrator import Budget, BudgetExhausted, InvalidRequest, Job, WaitingForInput
+from tests.support.ledger import attempts, effects
+from tests.support.stage import Stage
+from tests.support.waiting import wait_until
+
+BED = {"item": "bed"}
+
+
+def sent(played: Stage, job: Job) -> list[str]:
+    return [key for key, _ in attempts(played.ledger) if key.startswith(job.id)]
+
+
+def asks(played: Stage, **budget: object) -> Job:
+    job = played.app.submit(BED, workflow="journey", budget={**budget, "at_ceiling": "ask"})
+    wait_until(lambda: job.status == "waiting", "the job asks")
+    return job
+
+
+def test_a_job_that_asks_goes_on_in_all_its_steps_with_one_answer(played: Stage) -> None:
+    job = asks(played, tool_calls=3)  # three steps of two calls each, side by side
+    with pytest.raises(WaitingForInput, match="tool calls 3 of 3 are used and more are needed"):
+        job.result(90)
+    assert {(question.field, question.kind) for question in job.questions} == {("tool_calls", "budget")}
+    before = len(job.questions)
+    assert 1 <= before <= 3
+    job.answer(tool_calls=6)
+    assert len(job.result(90)) == 3
+    assert job.spend.tool_calls.spent == 6
+    assert len(sent(played, job)) == 3
+    job.answer(tool_calls=6)  # the same answer again is the same answer
+    with pytest.raises(InvalidRequest, match="does not ask for 'tool_calls'"):
+        job.answer(tool_calls=7)
+    assert job.spend.tool_calls.ceiling == 6
+
+
+def test_it_asks_again_at_the_next_ceiling_and_resume_answers_too(played: Stage) -> None:
+    job = asks(played, tool_calls=1)
+    job.resume(Budget(tool_calls=2))
+    wait_until(lambda: job.status == "waiting" and "tool calls 2 of 2" in str(job.questions), "it asks again")
+    with pytest.raises(InvalidRequest, match="less than or equal to"):
+        job.answer(tool_calls=2)
+    with pytest.raises(InvalidRequest, match="not of type"):
+        job.answer(tool_calls="many")
+    job.resume({"tool_calls": 50})
+    assert len(job.result(90)) == 3
+    assert len(sent(played, job)) == len([key for key, _ in effects(played.ledger) if key.startswith(job.id)]) == 3
+
+
+def test_steps_are_asked_for_before_they_start_and_count_once(played: Stage) -> None:
+    job = asks(played, steps=2)
+    assert {question.field for question in job.questions} == {"steps"}
+    assert job.spend.steps.spent == 2
+    job.resume({"steps": 5})
+    assert len(job.result(90)) == 3
+    assert job.spend.steps.spent == 5
+
+
+def test_a_tool_that_may_not_be_called_so_often_is_asked_for_by_its_name(played: Stage) -> None:
+    job = asks(played, tools={"desk.book": 0})
+    assert {question.field for question in job.questions} == {"desk.book"}
+    assert len(job.questions) == 3
+    job.answer({"desk.book": 3})
+    assert len(job.result(90)) == 3
+
+
+def test_a_job_that_finishes_makes_what_it_can_and_says_what_is_missing(played: Stage) -> None:
+    job = played.app.submit(BED, workflow="journey", budget=Budget(tool_calls=3, at_ceiling="finish"))
+    result = job.result(90)
+    states = {step.name: step.state for step in job.steps}
+    left_out = {name for name, state in states.items() if state == "failed"}
+    assert result.keys() == {"flight", "hotel", "table"} - left_out
+    assert left_out
+    assert states["finish"] == "succeeded"
+    assert all("tool calls 3 of 3" in step.error["message"] for step in job.steps if step.name in left_out)
+    assert job.spend.tool_calls.spent == 3
+
+
+def test_a_job_that_finishes_keeps_a_step_for_its_end(played: Stage) -> None:
+    job = played.app.submit(BED, workflow="journey", budget=Budget(steps=3, at_ceiling="finish"))
+    assert len(job.result(90)) == 1  # begin, one of three, and the end
+    assert job.spend.steps.spent == 3
+    assert len([step for step in job.steps if step.state == "failed"]) == 2
+
+    none = played.app.submit(BED, workflow="journey", budget=Budget(steps=0, at_ceiling="finish"))
+    with pytest.raises(BudgetExhausted, match="steps 0 of 0"):
+        none.result(90)
+
+
+def test_nonsense_is_refused(played: Stage) -> None:
+    with pytest.raises(InvalidRequest, match="at_ceiling must be fail, ask or finish, not 'stop'"):
+        played.app.submit(BED, workflow="journey", budget={"at_ceiling": "stop"})
+    job = asks(played, tool_calls=1)
+    with pytest.raises(InvalidRequest, match="at_ceiling is said when a job is submitted"):
+        job.resume(Budget(tool_calls=9, at_ceiling="fail"))
+    with pytest.raises(InvalidRequest, match="is below what is already spent"):
+        job.resume(Budget(tool_calls=0))
+    with pytest.raises(InvalidRequest, match="only a failed job can be resumed"):
+        job.resume(Budget(steps=99))
+    job.cancel()
