@@ -18,7 +18,6 @@ from tools.testing import (
     FaultServer,
     HalfOpen,
     Malformed,
-    Mix,
     Oversized,
     Reset,
     Restart,
@@ -91,15 +90,3 @@ def test_what_nobody_can_look_up_waits_for_a_person(tmp_path: Path, fault_server
         wait_until(lambda: job.status == "waiting", "the job waits")
         assert [question.kind for question in job.questions] == ["in_doubt"]
     assert len(fault_server.attempts("send")) == len(fault_server.effects("send")) == 1
-
-
-def test_a_mix_of_faults_doubles_and_loses_nothing(tmp_path: Path, fault_server: FaultServer) -> None:
-    mix = Mix(seed=11, reset=0.1, drop_answer=0.1, delay=0.1, too_many_requests=0.02, server_error=0.05, malformed=0.1)
-    fault_server.fail("*", mix, times=None)
-    with played(tmp_path, fault_server.entry(concurrency=100)) as app:
-        items = [f"bed-{number}" for number in range(30)]
-        jobs = [app.submit({"item": item}, workflow="errand", budget=PLENTY) for item in items]
-        assert sorted(job.result(100)["paid"] for job in jobs) == sorted(items)
-    assert fault_server.doubled() == []
-    assert len(fault_server.effects()) == 60
-    assert len({one.fault for one in fault_server.attempts() if one.fault}) >= 5
