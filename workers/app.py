@@ -2,22 +2,26 @@
 
 import gc
 import logging
+from contextlib import ExitStack
 from typing import Any
 
+import structlog
 from celery import bootsteps, signals
 from kombu.transport import TRANSPORT_ALIASES
 
 import celeryconfig
 from orchestrator import connect
 from orchestrator.canvas import Canvas, application
-from orchestrator.settings import load
+from orchestrator.settings import InvalidSettings, load
 from orchestrator.state import keys
+from orchestrator.telemetry import metrics
 from orchestrator.telemetry.logging import configure
 from orchestrator.workflow import catalogue
-from workers import tasks
-from workers.sweeper import Sweeper
+from workers import health, tasks
+from workers.sweeping import Sweeper
 from workers.workshop import Workshops, telemetry
 
+log = structlog.get_logger(__name__)
 settings = load()
 catalogue.load(settings.workflows)
 
@@ -36,21 +40,32 @@ tasks.register(app, canvas, workshops, outbox=settings.outbox)
 
 
 class Sweeping(bootsteps.StartStopStep):
-    """Every worker sweeps."""
+    """Every worker sweeps, and says on its page how it is."""
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **options: Any) -> None:
         super().__init__(parent, **options)
-        self._sweeper = Sweeper(settings, canvas)
+        self._last_first = ExitStack()
 
     def start(self, parent: Any) -> None:  # noqa: ARG002 - bootsteps' interface
-        """Begin to sweep."""
-        self._sweeper.start()
+        """Begin to sweep, with the first children forked: they need none of this."""
+        counted = metrics.start(settings, "surefoot-worker")
+        self._last_first.callback(counted.stop)
+        sweeper = Sweeper(settings, canvas, counted)
+        try:
+            page = health.serve(settings, sweeper, counted)
+        except InvalidSettings as error:
+            log.error("the worker cannot start", error=str(error))  # noqa: TRY400 - it says all
+            raise SystemExit(2) from None
+        if page is not None:
+            self._last_first.callback(page.close)
+        sweeper.start()
+        self._last_first.callback(sweeper.stop)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - bootsteps' interface
         """No more sweeps."""
-        self._sweeper.stop()
+        self._last_first.close()
 
 
 steps: Any = app.steps

@@ -1,103 +1,138 @@
-"""Puts right what a crash left: in every worker, and alone as `python -m workers.sweeper`."""
+"""`surefoot sweeper`: sweeps until SIGTERM, or once; counts what there is; removes what dead fleets left behind."""
 
+import argparse
+import json
 import signal
+import sys
 import threading
-from collections.abc import Callable, Iterable
-from pathlib import Path
+import time
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import structlog
 
-from orchestrator import connect
-from orchestrator.canvas import Canvas, WireForms, application
+from orchestrator.canvas import Canvas, application
+from orchestrator.embedded import leftovers
 from orchestrator.errors import SurefootError
-from orchestrator.settings import Settings, load
-from orchestrator.state import keys
-from orchestrator.state.client import ReplyError, SyncClient, without_loop
-from orchestrator.state.scripts import Scripts
-from orchestrator.state.sweeping import Found, SweepStore
-from orchestrator.telemetry import traceparent
+from orchestrator.settings import InvalidSettings, Settings, load
+from orchestrator.state.client import ReplyError, without_loop
+from orchestrator.state.sweeping import SweepStore
+from orchestrator.telemetry import names
 from orchestrator.telemetry.logging import configure
+from orchestrator.telemetry.metrics import Metrics, Readings, start
+from orchestrator.telemetry.names import Metric
 from orchestrator.workflow import catalogue
+from workers import health
+from workers.sweeping import Sweeper, store
 
 log = structlog.get_logger(__name__)
+TIDY_EVERY_S = 60.0
 
 
-class Sweeper:
-    """Sweeps again and again in a thread of its own. Several at once are harmless: a step is given to one of them."""
-
-    def __init__(self, settings: Settings, canvas: Canvas) -> None:
-        self._settings, self._canvas = settings, canvas
-        client = SyncClient(connect.state_url(settings), settings.redis_patience_s)
-        scripts = Scripts(client, WireForms(settings).message() if settings.outbox else "")
-        self._store = SweepStore(scripts, settings.grace_s, settings.retention_s)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="surefoot-sweeper", daemon=True)
-
-    def start(self) -> None:
-        """Begin."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """End after the sweep in progress."""
-        self._closed.set()
-
-    def sweep(self) -> Found:
-        """Look once."""
-        if self._settings.outbox:
-            found = without_loop(self._store.sweep())
-        else:
-            queues, asked_ms = without_loop(self._store.waiting_queues())
-            found = without_loop(self._store.sweep(self._canvas.empty(queues), asked_ms))
-            for lost in found.steps:
-                self._canvas.redrive(lost, traceparent(lost.job_id))
-        heartbeat(self._settings).touch()
-        return found
-
-    def _run(self) -> None:
-        while not self._closed.wait(self._settings.sweep_s):
-            _logged(self.sweep)
-
-
-def heartbeat(settings: Settings) -> Path:
-    """A file that every sweep touches, which it can only when Redis answers: `python -m workers.health` looks at it."""
-    settings.home.mkdir(parents=True, exist_ok=True)
-    return settings.home / "heartbeat"
-
-
-def _logged(sweep: Callable[[], Found]) -> None:
-    """Sweep; what is not reached now is found next time, since the record keeps it."""
+def main() -> int:
+    """Exit codes: 0 ended in order, 1 Redis or the broker cannot be reached, 2 wrong usage or settings."""
+    parser = argparse.ArgumentParser(prog="surefoot sweeper", description="Puts right what a crash left.")
+    parser.add_argument("--once", action="store_true", help="sweep once, print the report, end")
+    parser.add_argument("--json", action="store_true", help="with --once: for programs")
+    options = parser.parse_args()
+    if options.json and not options.once:
+        parser.error("--json needs --once")
     try:
-        found = sweep()
+        settings = load()
+        configure(settings, "surefoot-sweeper")
+        catalogue.load(settings.workflows)
+        return once(settings, as_json=options.json) if options.once else serve(settings)
+    except InvalidSettings as error:
+        return _said(error, 2)
     except (SurefootError, ReplyError, OSError) as error:
-        log.warning("sweep failed", error=f"{type(error).__name__}: {error}")
-        return
-    except Exception:  # the broker's client raises anything; a sweeper that ends would be worse
-        log.exception("sweep failed")
-        return
-    if found:
-        counts = {name: count for name, count in found.counts.items() if count}
-        log.info("swept", **counts, steps=_some(f"{lost.job_id}.{lost.step}" for lost in found.steps))
+        return _said(error, 1)
 
 
-def _some(names: Iterable[str], most: int = 10) -> list[str]:
-    listed = list(names)
-    return [*listed[:most], f"and {len(listed) - most} more"] if len(listed) > most else listed
+def _said(error: Exception, code: int) -> int:
+    print(f"surefoot sweeper: {error}", file=sys.stderr)  # noqa: T201 - what a person or script reads
+    return code
 
 
-def main() -> None:
-    """The sweeper as a service of its own, until SIGTERM or SIGINT."""
-    settings = load()
-    configure(settings, "surefoot-sweeper")
-    catalogue.load(settings.workflows)
+def once(settings: Settings, *, as_json: bool) -> int:
+    """Sweep once and print the counted report."""
+    began = time.monotonic()
+    found = Sweeper(settings, Canvas(application(settings)), Metrics()).sweep()
+    doubts = without_loop(store(settings, 0).doubts())
+    report: dict[str, Any] = {
+        **found.counts,
+        "removed_files": [str(path) for path in leftovers.clear(settings.home)],
+        "calls_in_doubt": doubts.calls,
+        "jobs_in_doubt": doubts.jobs,
+        "oldest_doubt_s": round(doubts.oldest_s, 3),
+        "redriven": [f"{lost.job_id}.{lost.step}" for lost in found.steps],
+        "seconds": round(time.monotonic() - began, 3),
+    }
+    print(json.dumps(report) if as_json else "\n".join(_lines(report)))  # noqa: T201 - the report
+    return 0
+
+
+def _lines(report: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in report.items():
+        yield f"{name.replace('_', ' '):24}{len(value) if isinstance(value, list) else value}"
+
+
+def serve(settings: Settings) -> int:
+    """Sweep until SIGTERM or SIGINT."""
     done = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda _number, _frame: done.set())
-    sweeper = Sweeper(settings, Canvas(application(settings)))
+    metrics = start(settings, "surefoot-sweeper")
+    sweeper = Sweeper(settings, Canvas(application(settings)), metrics)
+    metrics.watch(*GAUGES, look=_looker(store(settings, 0)))
+    page = health.serve(settings, sweeper, metrics)
     sweeper.start()
-    log.info("sweeper started", every_s=settings.sweep_s, grace_s=settings.grace_s, key=keys.PREFIX)
-    done.wait()
+    log.info("sweeper started", every_s=settings.sweep_s, grace_s=settings.grace_s, port=settings.metrics_port or None)
+    tidy(settings)
+    while not done.wait(TIDY_EVERY_S):
+        tidy(settings)
     sweeper.stop()
+    if page is not None:
+        page.close()
+    metrics.stop()
+    return 0
+
+
+def tidy(settings: Settings) -> None:
+    """Remove what a dead fleet or embedded server left in the home."""
+    try:
+        removed = leftovers.clear(settings.home)
+    except OSError as error:
+        log.warning("files of a dead fleet could not be removed", error=str(error))
+        return
+    if removed:
+        log.info("files of a dead fleet removed", files=[str(path) for path in removed])
+
+
+GAUGES = (
+    *(Metric.JOBS, Metric.QUEUE_DEPTH, Metric.QUEUE_OLDEST, Metric.LEASES, Metric.AGAIN),
+    *(Metric.CALLS_IN_DOUBT, Metric.JOBS_IN_DOUBT),
+)
+
+
+def _looker(of: SweepStore) -> Callable[[], Readings]:
+    def look() -> Readings:
+        try:
+            census, doubts = without_loop(of.census()), without_loop(of.doubts())
+        except (SurefootError, ReplyError) as error:
+            log.warning("nothing was counted", error=str(error))
+            return {}
+        return {
+            Metric.JOBS: [(count, {names.STATUS: status}) for status, count in census.jobs.items()],
+            Metric.QUEUE_DEPTH: [(depth, {names.QUEUE: queue}) for queue, (depth, _) in census.queues.items()],
+            Metric.QUEUE_OLDEST: [(oldest_s, {names.QUEUE: queue}) for queue, (_, oldest_s) in census.queues.items()],
+            Metric.LEASES: [(census.leases, {})],
+            Metric.AGAIN: [(census.again, {})],
+            Metric.CALLS_IN_DOUBT: [(doubts.calls, {})],
+            Metric.JOBS_IN_DOUBT: [(doubts.jobs, {})],
+        }
+
+    return look
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -14,7 +14,7 @@ from orchestrator.app import Orchestrator
 from orchestrator.budget import Budget
 from orchestrator.cli import render
 from orchestrator.cli.render import console
-from orchestrator.embedded import EmbeddedServer
+from orchestrator.embedded import EmbeddedServer, leftovers
 from orchestrator.errors import BudgetExhausted, SurefootError
 from orchestrator.fleet import Fleet, Roster
 from orchestrator.job import Job
@@ -38,6 +38,7 @@ def demo(
     folder = home or settings.home / "demo"
     os.environ.setdefault("SUREFOOT_DATA", str((settings.home / "data").resolve()))  # kept between demos
     console.print("starting the embedded Valkey, five tool servers, a worker and the sweeper ...", style="dim")
+    render.leftovers(leftovers.clear(folder))
     with EmbeddedServer(folder) as server:
         own = load(home=folder, redis_url=server.redis_url)
         with Fleet(own, Roster(workers=1, events=False)):

@@ -13,8 +13,9 @@ import typer
 from rich.table import Table
 
 from orchestrator import connect
+from orchestrator.cli import render
 from orchestrator.cli.render import console
-from orchestrator.embedded import EmbeddedServer
+from orchestrator.embedded import EmbeddedServer, leftovers
 from orchestrator.errors import InvalidRequest, SurefootError
 from orchestrator.fleet import Fleet, Roster
 from orchestrator.settings import Settings, load
@@ -33,6 +34,7 @@ def up(
     """Start everything here: embedded Valkey, tool servers, workers, sweeper, Flower. Ctrl-C stops it all."""
     settings = load()
     _stop_on_sigterm()
+    render.leftovers(leftovers.clear(settings.home))
     with EmbeddedServer(settings.home) as server:
         own = load(redis_url=server.redis_url)
         with Fleet(own, Roster(workers=workers, flower_port=None if without_flower else flower_port)) as fleet:
@@ -63,9 +65,12 @@ def worker(
     _become("workers", *words, *(["--events"] if events else []))
 
 
-def sweeper() -> None:
-    """Re-drive what a crash left, as a service of its own. Every worker sweeps as well."""
-    _become("workers.sweeper")
+def sweeper(
+    once: Annotated[bool, typer.Option("--once", help="sweep once, print the report, end")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="with --once: for programs")] = False,
+) -> None:
+    """Put right what a crash left, as a service of its own, until SIGTERM. Every worker sweeps as well."""
+    _become("workers.sweeper", *(["--once"] if once else []), *(["--json"] if as_json else []))
 
 
 def tools(

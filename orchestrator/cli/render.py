@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_jsonable_python
@@ -24,6 +25,13 @@ COLOURS = {
 
 RARE, UNUSED = ("input_tokens", "output_tokens"), Amount(0, 0, None)
 """Lines of the ledger that are only shown where they say something."""
+
+
+def leftovers(removed: Iterable[Path]) -> None:
+    """What a killed fleet had left behind."""
+    names = ", ".join(path.name for path in removed)
+    if names:
+        console.print(f"removed what a killed Surefoot left: {names}", style="dim")
 
 
 def coloured(word: str) -> Text:

@@ -65,7 +65,7 @@ def choose(home: Path) -> Address:
         NoSocketAddress: neither the home nor a temporary folder takes one.
     """
     refusals: list[str] = []
-    for address in (Address(home / _NAME), *map(_private, (Path(tempfile.gettempdir()), Path("/tmp")), (home, home))):  # noqa: S108
+    for address in candidates(home):
         try:
             _check(address)
         except OSError as error:
@@ -73,6 +73,11 @@ def choose(home: Path) -> Address:
         else:
             return address
     raise NoSocketAddress("cannot make a unix socket: " + "; ".join(refusals))
+
+
+def candidates(home: Path) -> tuple[Address, ...]:
+    """Where the socket of a home may be, the best place first."""
+    return (Address(home / _NAME), *(_private(parent, home) for parent in (Path(tempfile.gettempdir()), Path("/tmp"))))  # noqa: S108
 
 
 def _private(parent: Path, home: Path) -> Address:

@@ -86,7 +86,8 @@ class Fleet:
     def add_worker(self) -> Child:
         """Start one more worker."""
         self._workers += 1
-        return self.add(crew.worker(f"worker-{self._workers}", self.roster, self.env))
+        env = crew.with_port(self.env, self._workers)
+        return self.add(crew.worker(f"worker-{self._workers}", self.roster, env))
 
     def child(self, name: str) -> Child:
         """The child of this name.

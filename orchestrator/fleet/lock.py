@@ -7,6 +7,8 @@ if their parent was killed.
 import fcntl
 import os
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 from orchestrator.errors import SurefootError
@@ -84,6 +86,18 @@ class HomeLock:
                 os.ftruncate(self._descriptor, 0)
                 os.pwrite(self._descriptor, f"{os.getpid()}\n".encode(), 0)
         return self.held
+
+
+@contextmanager
+def abandoned(path: Path) -> Generator[bool]:
+    """Whether a lock file is there whose owners are all dead; until the end nobody can take it, then it is gone."""
+    descriptor = _attempt(path) if path.exists() else None
+    try:
+        yield descriptor is not None
+    finally:
+        if descriptor is not None:
+            path.unlink(missing_ok=True)
+            os.close(descriptor)
 
 
 def _attempt(path: Path) -> int | None:

@@ -16,6 +16,7 @@ _EFFECTS: Mapping[str, dict[str, Any]] = {
     "hotels": {"effects": {"book": "keyed", "cancel": "idempotent"}, "lookup": {"book": "lookup"}},
     "restaurants": {"effects": {"reserve": "keyed", "cancel": "idempotent"}, "lookup": {"reserve": "lookup"}},
 }
+_OURS: Mapping[str, Any] = {"writtenBy": "surefoot up"}
 TRAVEL_SERVERS = ("flights", "hotels", "restaurants", "weather", "database")
 
 
@@ -121,6 +122,12 @@ def worker(name: str, roster: Roster, env: Mapping[str, str]) -> Command:
     return Command(name=name, argv=lambda: words, env=env, stops_first=True)
 
 
+def with_port(env: Mapping[str, str], number: int) -> Mapping[str, str]:
+    """The environment of worker `number`: the sweeper's page is at SUREFOOT_METRICS_PORT, the workers' follow."""
+    first = env.get("SUREFOOT_METRICS_PORT", "")
+    return {**env, "SUREFOOT_METRICS_PORT": str(int(first) + number)} if first.strip("0") else env
+
+
 def sweeper(env: Mapping[str, str]) -> Command:
     """The sweeper alone."""
     return Command(name="sweeper", argv=lambda: [sys.executable, "-m", "workers.sweeper"], env=env, grace_s=3.0)
@@ -135,7 +142,26 @@ def free_port(address: str) -> int:
 
 def write_mcp_config(path: Path, servers: list[ToolServer]) -> None:
     """Write mcp.json in one move, readable for us alone."""
-    draft = path.with_suffix(".draft")
+    draft = _draft(path)
     draft.touch(mode=0o600)
-    draft.write_text(json.dumps({"mcpServers": {server.name: server.entry for server in servers}}, indent=2) + "\n")
+    written = {**_OURS, "mcpServers": {server.name: server.entry for server in servers}}
+    draft.write_text(json.dumps(written, indent=2) + "\n")
     draft.replace(path)
+
+
+def leftovers(path: Path) -> list[Path]:
+    """Of an mcp.json and its draft, what a fleet wrote; a person's own file is none of ours."""
+    ours = [path] if path.exists() and _OURS.items() <= _read(path).items() else []
+    return [*ours, *(draft for draft in (_draft(path),) if draft.exists())]
+
+
+def _draft(path: Path) -> Path:
+    return path.with_suffix(".draft")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text())
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}

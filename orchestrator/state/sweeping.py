@@ -166,6 +166,14 @@ class SweepStore:
             waiting += [keys.redrive_queue(name) for name in names]
         return waiting, seconds * 1000 + micros // 1000
 
+    async def ping(self) -> None:
+        """Whether Redis answers.
+
+        Raises:
+            StoreUnavailable: it does not.
+        """
+        await self._scripts.client.command("PING")
+
     async def turn(self, seconds: float) -> bool:
         """Whether it is this sweeper's turn: one of all within this time, so that many cost no more than one."""
         milliseconds = max(1, round(1000 * seconds))

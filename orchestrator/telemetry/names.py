@@ -1,4 +1,4 @@
-"""Every name that leaves Surefoot in a span: the one public table.
+"""Every name that leaves Surefoot in a span or a metric: the one public table.
 
 Names follow OpenTelemetry's GenAI and MCP conventions where these say something; what is ours starts with `surefoot.`.
 """
@@ -28,6 +28,22 @@ class Happening(StrEnum):
     CHECKPOINT = "surefoot.checkpoint"
     BUDGET_LOW = "surefoot.budget.low"
     BUDGET_REFUSED = "surefoot.budget.refused"
+
+
+class Metric(StrEnum):
+    """Names of the metrics; what each is stands in `metrics.py`."""
+
+    SWEEPS = "surefoot.sweeps"
+    SWEEP_DURATION = "surefoot.sweep.duration"
+    FINDINGS = "surefoot.sweep.findings"
+    REDRIVES = "surefoot.redrives"
+    JOBS = "surefoot.jobs"
+    QUEUE_DEPTH = "surefoot.queue.depth"
+    QUEUE_OLDEST = "surefoot.queue.oldest_wait"
+    LEASES = "surefoot.leases"
+    AGAIN = "surefoot.steps.again"
+    CALLS_IN_DOUBT = "surefoot.calls.in_doubt"
+    JOBS_IN_DOUBT = "surefoot.jobs.in_doubt"
 
 
 class Outcome(StrEnum):
@@ -79,4 +95,7 @@ DEDUP_KEY = "surefoot.dedup_key"
 EFFECT = "surefoot.effect"
 REPLAYED = "surefoot.replayed"
 OUTCOME = "surefoot.outcome"
+STATUS = "surefoot.job.status"
+QUEUE = "surefoot.queue"
+FINDING = "surefoot.finding"
 REDACTED_MARK = "[redacted]"

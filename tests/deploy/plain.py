@@ -43,6 +43,7 @@ class Plain:
     def __init__(self, folder: Path, **values: str) -> None:
         self.folder, self.values = folder, {**SECRETS, **values}
         self.ports = {name: free_port() for name in ("valkey", "flower", *TOOLS)}
+        self._pages = {name: free_port() for name in SERVICES}
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         self._programs = folder / "bin"
         self._programs.mkdir()
@@ -98,7 +99,7 @@ class Plain:
         home = self.folder / ("ledger" if name in TOOLS else name)
         home.mkdir(exist_ok=True)
         own = {"SUREFOOT_HOME": home, "SUREFOOT_MCP_CONFIG": self.folder / "mcp.json", "SUREFOOT_OTLP_ENDPOINT": ""}
-        values = {key: self._here(interpolated(str(value), self.values)) for key, value in given.items()}
+        values = {key: self._here(interpolated(str(value), self.values), name) for key, value in given.items()}
         path = {"PATH": f"{self._programs}:{os.environ['PATH']}"}
         return {**os.environ, **values, **{key: str(value) for key, value in own.items()}, **path}
 
@@ -111,6 +112,7 @@ class Plain:
         for tool in TOOLS:
             text = text.replace(f"//{tool}:9100", f"//127.0.0.1:{self.ports[tool]}")
         text = text.replace("@valkey:6379", f"@127.0.0.1:{self.ports['valkey']}").replace("0.0.0.0", "127.0.0.1")
+        text = text.replace("9464", str(self._pages.get(name, 9464)))
         text = text.replace("9100", str(self.ports.get(name, 9100))).replace("5555", str(self.ports["flower"]))
         here = f"valkey-server --port {self.ports['valkey']} --dir {self.folder}"
         return text.replace("valkey-server --dir /data", here).replace(

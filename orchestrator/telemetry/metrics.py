@@ -1,0 +1,102 @@
+"""What is counted and measured: every instrument in one table. Without a destination each call returns at once."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.settings import Settings
+from orchestrator.telemetry.names import Metric
+
+if TYPE_CHECKING:
+    from orchestrator.telemetry.metering import Meters
+
+Labels = Mapping[str, str]
+Readings = Mapping[Metric, Iterable[tuple[float, Labels]]]
+BELIEVED_S = 1.0
+"""One look serves all gauges of a page."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """What a metric is: its kind, its unit (UCUM; what is counted stands in braces), and what it says."""
+
+    kind: Literal["counter", "histogram", "gauge"]
+    unit: str
+    says: str
+    bounds: tuple[float, ...] = ()
+
+
+QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+
+TABLE: Mapping[Metric, Instrument] = {
+    Metric.SWEEPS: Instrument("counter", "{sweep}", "Sweeps of this process"),
+    Metric.SWEEP_DURATION: Instrument("histogram", "s", "How long a sweep of this process took", QUICK),
+    Metric.FINDINGS: Instrument("counter", "{finding}", "What this process's sweeps found and put right"),
+    Metric.REDRIVES: Instrument("counter", "{step}", "Steps that this process's sweeps enqueued once more"),
+    Metric.JOBS: Instrument("gauge", "{job}", "Jobs that are kept"),
+    Metric.QUEUE_DEPTH: Instrument("gauge", "{step}", "Steps that wait for a worker"),
+    Metric.QUEUE_OLDEST: Instrument("gauge", "s", "How long the oldest of them has waited"),
+    Metric.LEASES: Instrument("gauge", "{step}", "Steps that a worker holds"),
+    Metric.AGAIN: Instrument("gauge", "{step}", "Steps that were re-driven or are to be tried again"),
+    Metric.CALLS_IN_DOUBT: Instrument("gauge", "{call}", "Calls in doubt, about which a person is asked"),
+    Metric.JOBS_IN_DOUBT: Instrument("gauge", "{job}", "Jobs that wait for an answer about a call in doubt"),
+}
+
+
+class Metrics:
+    """What a process counts and measures."""
+
+    def __init__(self, meters: "Meters | None" = None) -> None:
+        self._meters = meters
+
+    def add(self, metric: Metric, amount: float = 1, labels: Labels | None = None) -> None:
+        """Count."""
+        if self._meters is not None:
+            self._meters.instruments[metric].add(amount, labels)
+
+    def record(self, metric: Metric, value: float, labels: Labels | None = None) -> None:
+        """Measure one value of many."""
+        if self._meters is not None:
+            self._meters.instruments[metric].record(value, labels)
+
+    def watch(self, *metrics: Metric, look: Callable[[], Readings]) -> None:
+        """Let gauges be read by `look`, whenever somebody wants to know; what it does not answer is not shown."""
+        if self._meters is not None:
+            seen = _Seen(look)
+            for metric in metrics:
+                self._meters.observe(metric, seen.of)
+
+    def page(self) -> bytes:
+        """All of it as Prometheus reads it."""
+        return self._meters.page() if self._meters is not None else b""
+
+    def stop(self, timeout_s: float = 2.0) -> None:
+        """Send the last values. Repeating it is harmless."""
+        if self._meters is not None:
+            self._meters.stop(timeout_s)
+
+
+class _Seen:
+    """The last look, believed for a second."""
+
+    def __init__(self, look: Callable[[], Readings]) -> None:
+        self._look, self._lock = look, threading.Lock()
+        self._readings: Readings = {}
+        self._until = 0.0
+
+    def of(self, metric: Metric) -> Iterable[tuple[float, Labels]]:
+        with self._lock:
+            if time.monotonic() >= self._until:
+                self._readings, self._until = self._look(), time.monotonic() + BELIEVED_S
+            return self._readings.get(metric, ())
+
+
+def start(settings: Settings, service: str) -> Metrics:
+    """Begin to count in this process, if somebody can see it: on SUREFOOT_METRICS_PORT or SUREFOOT_OTLP_ENDPOINT."""
+    if not settings.metrics_port and not settings.otlp_endpoint:
+        return Metrics()
+    from orchestrator.telemetry.metering import Meters  # noqa: PLC0415 - the SDK costs 50 ms: not where nobody looks
+
+    return Metrics(Meters(service, settings.otlp_endpoint))
