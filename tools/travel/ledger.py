@@ -15,7 +15,8 @@ from typing import Any
 from tools.travel.refused import NotNow, Refused, Uncertain
 from tools.travel.store import BUSY_S, TABLES, SqliteStore, Store
 
-TURN_S = 10.0
+TURN_S = 5.0
+"""A booking takes two turns and one lock at most: it must have said so before a client gives up on it (20 s)."""
 CONNECTION: dict[str, Any] = {"application_name": "surefoot", "connect_timeout": 5} | {
     "tcp_user_timeout": 15_000, "keepalives_idle": 5, "keepalives_interval": 3, "keepalives_count": 3,
 }  # fmt: skip
@@ -134,7 +135,7 @@ class Ledger:
             try:
                 yield lambda sql, values: connection.execute(self._store.dialect(sql), values)
             except BaseException as error:
-                self._drop(connection)  # what was begun is rolled back
+                self._roll_back(connection)
                 if isinstance(error, self._store.errors()):
                     raise self._unavailable(error) from error
                 raise
@@ -150,9 +151,10 @@ class Ledger:
             try:
                 connection.execute(self._store.begin[writes])
             except self._store.errors() as error:
-                self._drop(connection)
                 if not self._store.lost(error):
+                    self._idle.append(connection)
                     raise self._unavailable(error) from error
+                self._drop(connection)
             else:
                 return connection
         try:
@@ -166,10 +168,20 @@ class Ledger:
         try:
             connection.execute("COMMIT")
         except self._store.errors() as error:
-            self._drop(connection)
             if self._store.lost(error):
+                self._drop(connection)
                 raise LedgerUncertain(f"the ledger was lost while it committed: {_line(error)}") from error
+            self._roll_back(connection)
             raise self._unavailable(error) from error
+
+    def _roll_back(self, connection: Any) -> None:
+        """Undo what was begun. The connection is kept: on a full disk a new one could not even read."""
+        try:
+            self._store.roll_back(connection)
+        except self._store.errors():
+            self._drop(connection)
+        else:
+            self._idle.append(connection)
 
     def _drop(self, connection: Any) -> None:
         with contextlib.suppress(*self._store.errors()):  # it may be closed already
@@ -199,6 +211,10 @@ class PostgresStore:
             for table in TABLES:
                 db.execute(table)
         return db
+
+    def roll_back(self, connection: Any) -> None:
+        """Without a transaction this is a warning only."""
+        connection.execute("ROLLBACK")
 
     def dialect(self, sql: str) -> str:
         """PostgreSQL's mark."""

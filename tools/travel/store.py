@@ -25,6 +25,10 @@ class Store(Protocol):
         """A connection that commits when told to, with the tables in place."""
         ...
 
+    def roll_back(self, connection: Any) -> None:
+        """End a transaction, if there is one, as if it had never begun."""
+        ...
+
     def dialect(self, sql: str) -> str:
         """A statement with this database's mark for a parameter."""
         ...
@@ -72,6 +76,11 @@ class SqliteStore:
                 time.sleep(AGAIN_S)
             else:
                 return
+
+    def roll_back(self, connection: sqlite3.Connection) -> None:
+        """After some errors SQLite has done it itself."""
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
 
     def dialect(self, sql: str) -> str:
         """Our statements are written in it."""
