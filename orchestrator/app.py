@@ -89,6 +89,7 @@ class Desk:
             seconds=budget.seconds,
             key=key,
             traceparent=traceparent(job_id),
+            version=self.settings.version,
             plan=plan,
             questions=taken.questions,
             templates=self.templates(plan),

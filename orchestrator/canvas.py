@@ -46,7 +46,10 @@ class Canvas:
 
     def signature(self, job_id: str, step: str, specialist: str, traceparent: str, queue: str = "") -> Signature:
         """One step's task."""
-        queue = queue or keys.queue(catalogue.profile(specialist).queue)
+        profile = catalogue.profiles.get(
+            specialist
+        )  # one this process does not know: its own queue, else the sweeper helps
+        queue = queue or keys.queue(profile.queue if profile else specialist)
         self._know(queue)
         return self._app.signature(
             task_name(specialist),

@@ -41,6 +41,14 @@ class Settings(BaseSettings):
     grace_s: float = Field(
         2.0, gt=0.05, le=600, description="How late a message may be before it counts as lost, seconds."
     )
+    version: str = Field(
+        "",
+        max_length=100,
+        description="Label of the deployed code, e.g. a commit: kept with each job, named in refusals.",
+    )
+    unknown_s: float = Field(
+        300.0, ge=0, le=86_400, description="How long a step waits for a worker that knows its specialist, seconds."
+    )
     stop_s: float = Field(
         30.0, ge=0, le=3600, description="How long a worker told to stop lets running steps go on, seconds."
     )

@@ -1,15 +1,27 @@
 """Workflows and specialists' profiles, and the catalogue that knows them by name."""
 
 import importlib
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationInfo
 
 from orchestrator.budget import Budget
 from orchestrator.errors import InvalidRequest
 from orchestrator.plan import NAME, Plan
+
+ACCEPTED: Mapping[str, Any] = {"surefoot": "accepted"}
+"""The validation context of a request that was accepted when its job was submitted."""
+
+
+def accepted(info: ValidationInfo) -> bool:
+    """Whether a validator sees a request that was accepted before: rules that depend on the day must not look again.
+
+    A job lives longer than the day on which it was submitted; workers only read its request.
+    """
+    return info.context is ACCEPTED
 
 
 @dataclass(frozen=True)
@@ -66,12 +78,16 @@ class Workflow:
             understand: makes fields of the request from free text; without it a text request is refused.
                 What it does not understand it leaves out, so that it is asked.
             budget: the ceilings of a job that brings none.
+
+        Raises:
+            InvalidRequest: the name is not valid, or another file defines a workflow of this name.
         """
         if not NAME.fullmatch(name):
             raise InvalidRequest(f"workflow name {name!r}: use 1 to 64 of a-z, 0-9, _ and -")
         self.name, self.request, self.plan = name, request, plan
         self.understand, self.budget = understand, budget or Budget()
-        catalogue.workflows[name] = self
+        self.defined_in = _caller()
+        catalogue.enter(self)
 
 
 class Catalogue:
@@ -80,6 +96,18 @@ class Catalogue:
     def __init__(self) -> None:
         self.workflows: dict[str, Workflow] = {}
         self.profiles: dict[str, Profile] = {}
+
+    def enter(self, workflow: Workflow) -> None:
+        """Take in a workflow; the same file may define it again, as when it is imported anew.
+
+        Raises:
+            InvalidRequest: another file defines a workflow of this name.
+        """
+        known = self.workflows.get(workflow.name)
+        if known is not None and known.defined_in != workflow.defined_in:
+            places = f"{known.defined_in} and {workflow.defined_in}"
+            raise InvalidRequest(f"two workflows are named {workflow.name!r}, in {places}: rename one of them")
+        self.workflows[workflow.name] = workflow
 
     def load(self, modules: Iterable[str]) -> None:
         """Import the modules that define workflows and specialists.
@@ -114,6 +142,15 @@ class Catalogue:
     def queues(self) -> list[str]:
         """The queues of all specialists, each once."""
         return sorted({profile.queue for profile in self.profiles.values()})
+
+
+def _caller() -> str:
+    """The file whose code makes a workflow; what is typed in is one file."""
+    frame = inspect.currentframe()
+    for _ in range(2):
+        frame = frame.f_back if frame else None
+    name = frame.f_code.co_filename if frame else ""
+    return name if name.endswith(".py") else "<input>"
 
 
 catalogue = Catalogue()

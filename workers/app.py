@@ -19,6 +19,7 @@ from orchestrator.telemetry.logging import configure
 from orchestrator.workflow import catalogue
 from workers import health, tasks
 from workers.sweeping import Sweeper
+from workers.unknown import Unknown
 from workers.workshop import Workshops, telemetry
 
 log = structlog.get_logger(__name__)
@@ -36,6 +37,7 @@ app.conf.task_queues = [
 ]
 canvas = Canvas(app)
 workshops = Workshops(settings, canvas)
+unknown = Unknown(settings)
 tasks.register(app, canvas, workshops, outbox=settings.outbox)
 
 
@@ -82,6 +84,11 @@ def _log(**_: Any) -> None:
         "celery.app.trace",
     ):  # two lines a step: the record and the trace have them
         logging.getLogger(chatty).setLevel("INFO" if settings.log_level == "DEBUG" else "WARNING")
+
+
+@signals.task_unknown.connect
+def _refuse(name: str = "", id: str = "", **_: Any) -> None:  # noqa: A002 - the signal's word
+    unknown.refuse(id, name)
 
 
 @signals.worker_process_init.connect

@@ -3,6 +3,7 @@
 from typing import Any
 
 import structlog
+from celery import signals
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
@@ -32,6 +33,12 @@ class QuickConsumer(Consumer):
         if keep is not None:
             keep()
         super().on_connection_error_after_connected(exc)
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:  # noqa: ARG002 - its interface
+        """Not dropped as a failure: `workers.app` hears of it, and leaves the step to a worker that knows it."""
+        message.ack_log_error(log, self.connection_errors)
+        name, task_id = message.headers.get("task", ""), message.headers.get("id", "")
+        signals.task_unknown.send(sender=self, message=message, exc=exc, name=name, id=task_id)
 
     def on_close(self) -> None:
         """Forget requests that have not started."""

@@ -11,6 +11,7 @@ from pydantic_core import PydanticSerializationError
 
 from orchestrator.errors import InvalidRequest
 from orchestrator.plan import Step
+from orchestrator.state.keys import FORMAT
 from orchestrator.state.records import Claim, Question, encode
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
@@ -21,7 +22,7 @@ from workers.context import StepContext
 from workers.journal import Journal, fingerprint
 from workers.leases import Held
 from workers.specialist import Specialist, specialists
-from workers.verdict import Failed, Later, Lost, Parked, Stop, Succeeded, Verdict, backoff_s, classify
+from workers.verdict import Failed, Later, Lost, Parked, Stop, Succeeded, Verdict, backoff_s, classify, misfit, problems
 
 if TYPE_CHECKING:
     from workers.workshop import Workshop
@@ -56,6 +57,8 @@ class StepRun:
         self.claim = await self._workshop.steps.claim(self.job_id, self.step)
         if self.claim.answer == "OVER":
             return Ended("failed", f"{self.step}: budget: {self.claim.why}")
+        if self.claim.answer == "FOREIGN":
+            log.warning("left to a worker of another version", job=self.job_id, format=self.claim.why, ours=FORMAT)
         if self.claim.answer != "CLAIMED":
             return Ended("nothing", f"nothing to do: {self.claim.answer.lower()} {self.claim.why}")
         lease = Lease(self.job_id, self.step, self.claim.fence)
@@ -120,9 +123,9 @@ class StepRun:
         """What the specialist's own code comes to; its input and output are validated."""
         profile = specialist.profile
         try:
-            request = profile.request.model_validate(self.claim.request) if profile.request else self.claim.request
+            request = specialist.parse(self.claim.request)
         except ValidationError as error:
-            return Failed("invalid data", f"the request does not fit {profile.name}: {_first(error)}")
+            return await self._misfit(profile, error)
         try:
             output = await specialist.perform(StepContext(self), request)
             verdict = self._checked(profile, output)
@@ -138,6 +141,12 @@ class StepRun:
                 log.exception("specialist failed", job=self.job_id, step=self.step)
         return self._stop.verdict if self._stop else verdict
 
+    async def _misfit(self, profile: Profile, error: ValidationError) -> Verdict:
+        """The request was accepted at submission, so the code has changed since: say between which versions."""
+        then = (await self._workshop.jobs.read(self.job_id)).fields.get("version") or "without a label"
+        now = self._workshop.settings.version or "without a label"
+        return misfit(profile.name, problems(error), then, now)
+
     def _checked(self, profile: Profile, output: Any) -> Verdict:
         try:
             if profile.output is not None:
@@ -145,7 +154,7 @@ class StepRun:
             size = len(encode(output))
         except ValidationError as error:
             return Failed(
-                "invalid data", f"the output is no {profile.output and profile.output.__name__}: {_first(error)}"
+                "invalid data", f"the output is no {profile.output and profile.output.__name__}: {problems(error)}"
             )
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             return Failed("invalid data", f"the output is not JSON: {error}")
@@ -287,7 +296,3 @@ def _told_to_end() -> bool:
 
 def _kind(kind: str) -> Kind:
     return Kind.TIMEOUT if kind == "deadline" else Kind(kind) if kind in set(Kind) else Kind.UNHANDLED
-
-
-def _first(error: ValidationError) -> str:
-    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()[:3])

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel
 
 from orchestrator.errors import InvalidRequest
-from orchestrator.workflow import Profile, catalogue
+from orchestrator.workflow import ACCEPTED, Profile, catalogue
 
 Perform = Callable[..., Awaitable[Any]]
 
@@ -19,6 +19,15 @@ class Specialist:
 
     profile: Profile
     perform: Perform
+
+    def parse(self, request: Any) -> Any:
+        """The job's request as this specialist's type: it was accepted before, so only its shape is checked.
+
+        Raises:
+            pydantic.ValidationError: it has another shape, as after a change of the code.
+        """
+        model = self.profile.request
+        return model.model_validate(request, context=ACCEPTED) if model else request
 
 
 specialists: dict[str, Specialist] = {}

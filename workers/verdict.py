@@ -5,6 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from orchestrator.state.records import Question
 from tools.outcome import Rejected, Unavailable
 
@@ -72,6 +74,18 @@ def classify(error: Exception) -> Verdict:
     if isinstance(error, Unavailable):
         return Later(str(error), error.retry_after_s or 0.0)
     return Failed("unhandled", f"{type(error).__name__}: {error}")
+
+
+def misfit(specialist: str, problem: str, then: str, now: str) -> Failed:
+    """The request was accepted when the job was submitted under version `then`, and version `now` cannot read it."""
+    why = f"the job was submitted under another version ({then}; this worker: {now})"
+    what = f"the request does not fit {specialist}: {problem}; {why}"
+    return Failed("invalid data", f"{what}: go back, or let the new version take both; then resume the job")
+
+
+def problems(error: ValidationError) -> str:
+    """What is wrong where: the first three."""
+    return "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()[:3])
 
 
 def backoff_s(attempt: int, first_s: float, longest_s: float, at_least_s: float) -> float:

@@ -58,6 +58,7 @@ class NewJob:
     seconds: float | None = None
     key: str | None = None
     traceparent: str = ""
+    version: str = ""
     plan: Plan | None = None
     questions: Sequence[Question] = ()
     templates: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -79,6 +80,8 @@ class JobStore:
             "request": encode(job.request),
             "trace": job.traceparent,
             "at_ceiling": job.at_ceiling,
+            "version": job.version,
+            "format": keys.FORMAT,
         }
         answer = await self._scripts.run(
             "open",

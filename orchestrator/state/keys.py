@@ -7,6 +7,8 @@ import hashlib
 
 TAG = "{0}"
 PREFIX = f"sf:{TAG}:"
+FORMAT = "1"
+"""Of the job record, written when it is opened. A worker leaves records of another format to workers that know it."""
 
 INDEXES = {
     "leases": f"{PREFIX}leases",  # zset <job>.<step>: held until, ms
@@ -83,4 +85,5 @@ def lua() -> str:
     """The names as Lua, put before every script."""
     fixed = ", ".join(f"{name} = '{key}'" for name, key in INDEXES.items())
     families = ", ".join(f"{name} = '{key}'" for name, key in FAMILIES.items())
-    return f"local INDEX = {{{fixed}}}\nlocal OF = {{{families}}}\nlocal TAG, STOPS = '{TAG}', '{STOPS}'\n"
+    words = f"local TAG, STOPS, FORMAT = '{TAG}', '{STOPS}', '{FORMAT}'"
+    return f"local INDEX = {{{fixed}}}\nlocal OF = {{{families}}}\n{words}\n"

@@ -99,6 +99,14 @@ class StepStore:
         words = (lease.job_id, lease.step, lease.fence, round(grace_s * 1000), why, self._retention_s)
         return (await self._scripts.run("give_back", *words))[0].decode()
 
+    async def refuse(self, job_id: str, step: str, why: str, patience_s: float) -> bool:
+        """Say that a step came to a worker that does not know its specialist.
+
+        Others may take it; the first refusal older than `patience_s` fails the job, with `why`. Returns whether it did.
+        """
+        words = (job_id, step, round(patience_s * 1000), why, encode({"kind": "unhandled", "message": why}))
+        return (await self._scripts.run("refuse", *words, self._retention_s))[0] == b"FAILED"
+
     async def park(self, lease: Lease, questions: Iterable[Question]) -> str:
         """Let a step wait for answers. Answers OK, ANSWERED (run it again now), STALE or DEAD."""
         asked = encode({question.id: encode(question) for question in questions})

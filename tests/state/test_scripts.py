@@ -85,8 +85,8 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         return SWEEPS[script](stores)
     if script == "expire":
         return [10, 600]
-    if script == "cancel":
-        return [JOB, 600]
+    if script in {"cancel", "refuse"}:
+        return [JOB, 600] if script == "cancel" else [JOB, "a", 0, "nobody knows a", '{"kind":"unhandled"}', 600]
     lease = stores.claim(JOB, "a")
     ours: list[Any] = [JOB, "a", lease.fence]
     if script == "call_settle":

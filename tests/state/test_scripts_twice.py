@@ -30,6 +30,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "give_back": lambda row: row == [b"STALE", b"retrying"],
     "open": lambda row: row == [b"EXISTS", JOB.encode()],
     "park": lambda row: row == [b"DEAD", b"waiting"],
+    "refuse": lambda row: row == [b"NOTHING", b"failed"],
     "release": lambda row: row == [b"STALE", b"retrying"],
     "renew": lambda row: row == [],
     "resume": lambda row: row == [b"REFUSED", b"running"],

@@ -4,9 +4,10 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
 from pydantic_core import PydanticCustomError
 
+from orchestrator.workflow import accepted
 from workers.trip.understanding import gazetteer
 
 MOST_NIGHTS, MOST_TRAVELLERS, FARTHEST_DAYS = 30, 9, 700
@@ -84,8 +85,10 @@ class TripRequest(BaseModel):
         return known
 
     @model_validator(mode="after")
-    def _makes_sense(self) -> Self:
+    def _makes_sense(self, info: ValidationInfo) -> Self:
         """Rules across fields and against today; a broken one names the field to be asked."""
+        if accepted(info):  # a trip that starts today is no mistake when midnight comes
+            return self
         now = today()
         if set(gazetteer.airports_of(self.origin)) & set(gazetteer.airports_of(self.destination)):
             raise _broken("destination", f"the trip already starts in {self.origin}")

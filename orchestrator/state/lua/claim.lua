@@ -5,14 +5,14 @@
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
 --   1 if it was claimed before, ms since it was offered or -1, kinds of tools with a ceiling of their own, at_ceiling,
 --   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output}
---   | DONE | HELD until | BLOCKED n | OVER message | DEAD why
+--   | DONE | HELD until | BLOCKED n | OVER message | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
 -- USES clock moves settle progress ledger
-local job, step, at = ARGV[1], ARGV[2], now()
-local key, p = OF.job .. job, ARGV[2] .. '.'
+local job, step, at, key, p = ARGV[1], ARGV[2], now(), OF.job .. ARGV[1], ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',
   'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec',
-  'tools', 'at_ceiling', p .. 'paid', p .. 'next', 'finishing', 'lasts')
+  'tools', 'at_ceiling', p .. 'paid', p .. 'next', 'finishing', 'lasts', 'format')
+if f[23] and f[23] ~= FORMAT then return {'FOREIGN', f[23]} end
 local status, state = f[1], f[3]
 if state == 'running' and tonumber(f[5]) > at then return {'HELD', f[5]} end
 if state == 'pending' and status == 'running' then return {'BLOCKED', f[4]} end

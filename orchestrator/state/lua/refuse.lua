@@ -1,0 +1,26 @@
+-- refuse: a step came to a worker that does not know its specialist. Others may; after a time the job fails and says so.
+-- ARGV job step patience_ms message error (JSON) retention_s
+-- answers {LEFT, ms since the first refusal} | {FAILED} | {NOTHING, state}: it runs elsewhere, has ended, or is not known
+-- Repeating it answers LEFT until the time is over, then FAILED once, then NOTHING. The sweeper enqueues it again meanwhile.
+-- USES clock moves settle progress
+local job, step, at = ARGV[1], ARGV[2], now()
+local key, p = OF.job .. job, ARGV[2] .. '.'
+local f = redis.call('HMGET', key, 'status', p .. 'state', p .. 'try', p .. 'refused', 'format')
+if (f[1] ~= 'running' and f[1] ~= 'queued') or (f[2] ~= 'ready' and f[2] ~= 'retrying') or (f[5] and f[5] ~= FORMAT) then
+  return {'NOTHING', f[2] or 'no such step'}
+end
+local try, since = string.match(f[4] or '', '^(%d+):(%d+)$') -- of another attempt: somebody knew it meanwhile
+if try ~= f[3] then
+  since = at
+  redis.call('HSET', key, p .. 'refused', f[3] .. ':' .. string.format('%.0f', at))
+end
+if at - since < tonumber(ARGV[3]) then return {'LEFT', at - since} end
+taken(job, step)
+redis.call('HDEL', key, p .. 'refused')
+redis.call('HSET', key, p .. 'state', 'failed', p .. 'err', ARGV[5], p .. 'fatal', 1)
+redis.call('HINCRBY', key, 'live', -1)
+redis.call('HINCRBY', key, 'left', -1)
+event(job, 'failed', step, ARGV[4])
+failing(job, step, 'step', ARGV[4])
+settle(job, at, ARGV[6])
+return {'FAILED'}
