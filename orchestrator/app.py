@@ -1,7 +1,8 @@
 """The front door: submit jobs and find them again."""
 
+import asyncio
 import functools
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
 from typing import Any
 
@@ -9,8 +10,9 @@ import uuid_utils
 from pydantic import BaseModel
 
 from orchestrator import connect, intake
+from orchestrator.application import application
 from orchestrator.budget import Budget
-from orchestrator.canvas import Canvas, WireForms, application
+from orchestrator.canvas import Canvas, WireForms
 from orchestrator.errors import InvalidRequest
 from orchestrator.intake import Intake
 from orchestrator.job import AsyncJob, Job
@@ -27,14 +29,16 @@ from orchestrator.telemetry.names import Happening
 from orchestrator.workflow import Workflow, catalogue
 
 Request = str | Mapping[str, Any] | BaseModel
+Aside = Callable[..., Awaitable[object]]
 LONGEST_NAME = 200
 
 
 class Desk:
     """What both front doors share: settings, stores, the canvas, and how a request becomes a job."""
 
-    def __init__(self, settings: Settings, client: Client, telemetry: Telemetry) -> None:
-        self.settings, self.telemetry = settings, telemetry
+    def __init__(self, settings: Settings, client: Client, telemetry: Telemetry, aside: Aside) -> None:
+        """`aside` runs what blocks: sending to RabbitMQ waits until the message is confirmed."""
+        self.settings, self.telemetry, self._aside = settings, telemetry, aside
         self.canvas, self._wires = Canvas(application(settings)), WireForms(settings)
         message = self._wires.message() if settings.outbox else ""
         self.jobs = JobStore(Scripts(client, message), settings.retention_s)
@@ -44,10 +48,14 @@ class Desk:
         """The canvas's first messages, where the scripts enqueue."""
         return self._wires.first_messages(plan) if plan and self.settings.outbox else {}
 
-    def send(self, job_id: str, plan: Plan | None) -> None:
+    async def send(self, job_id: str, plan: Plan | None) -> None:
         """Enqueue a new job's canvas, where the scripts do not."""
         if plan and not self.settings.outbox:
-            self.canvas.send(job_id, plan, traceparent(job_id))
+            await self._aside(self.canvas.send, job_id, plan, traceparent(job_id))
+
+    async def send_steps(self, job_id: str, steps: Mapping[str, str]) -> None:
+        """Enqueue steps (name -> specialist) that were offered anew, where the scripts do not."""
+        await self._aside(self.canvas.send_steps, job_id, steps, traceparent(job_id))
 
     async def submit(
         self, request: Request, workflow: str, budget: Budget | Mapping[str, Any] | None, tenant: str, key: str | None
@@ -65,7 +73,7 @@ class Desk:
             span.event(Happening.VALIDATED, questions=len(taken.questions), steps=len(plan.steps) if plan else 0)
             opened = await self.jobs.open(self._new(job_id, flow, taken, plan, ceilings, tenant, key))
             if opened == job_id:
-                self.send(job_id, plan)
+                await self.send(job_id, plan)
             else:
                 span.discard()  # this key was submitted before
         return AsyncJob(self, opened)
@@ -110,6 +118,10 @@ class Desk:
         return [AsyncJob(self, job.id) for job in await self.jobs.find(statuses, tenant, limit)]
 
 
+async def _at_once(call: Callable[..., None], *args: Any) -> None:
+    call(*args)
+
+
 def _ceilings(budget: Budget | Mapping[str, Any] | None, flow: Workflow) -> Budget:
     given, default = Budget.of(budget), flow.budget
     pairs = {each.name: (getattr(given, each.name), getattr(default, each.name)) for each in fields(Budget)}
@@ -131,7 +143,8 @@ class AsyncOrchestrator:
         url = connect.state_url(loaded)
         sink = SpanStore(SyncClient(url, loaded.redis_patience_s), loaded.trace_retention_s) if loaded.trace else None
         client = PipeClient(url, loaded.redis_patience_s)
-        self._client, self._desk = client, Desk(loaded, client, start(loaded, "surefoot-orchestrator", sink))
+        telemetry = start(loaded, "surefoot-orchestrator", sink)
+        self._client, self._desk = client, Desk(loaded, client, telemetry, asyncio.to_thread)
 
     async def submit(
         self,
@@ -172,7 +185,8 @@ class Orchestrator:
         loaded = load(redis_url=redis_url, broker_url=broker_url, **settings)
         client = SyncClient(connect.state_url(loaded), loaded.redis_patience_s)
         sink = SpanStore(client, loaded.trace_retention_s) if loaded.trace else None
-        self._client, self._desk = client, Desk(loaded, client, start(loaded, "surefoot-orchestrator", sink))
+        telemetry = start(loaded, "surefoot-orchestrator", sink)
+        self._client, self._desk = client, Desk(loaded, client, telemetry, _at_once)
 
     def submit(
         self,

@@ -5,16 +5,19 @@ shape on kombu's memory transport, and the scripts fill in the job (`@job@` and 
 """
 
 import json
+import math
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from threading import Lock
 from typing import Any, ClassVar
 
-from celery import Celery, chain, chord, group
+from celery import chain, chord, group
 from celery.canvas import Signature
 from kombu.transport import memory
 
 import celeryconfig
+from orchestrator.application import AWAY, Application, application, explained
+from orchestrator.errors import BrokerUnavailable
 from orchestrator.plan import Plan
 from orchestrator.settings import Settings
 from orchestrator.state import keys
@@ -30,18 +33,10 @@ def task_name(specialist: str) -> str:
     return f"step.{specialist}"
 
 
-def application(settings: Settings, *, worker: bool = False) -> Celery:
-    """A Celery application of these settings: the worker's own, or one that only sends."""
-    app = Celery("surefoot", set_as_current=worker)
-    app.config_from_object(celeryconfig)
-    app.conf.update(celeryconfig.on_broker(settings))
-    return app
-
-
 class Canvas:
     """Makes signatures and messages with one Celery application."""
 
-    def __init__(self, app: Celery) -> None:
+    def __init__(self, app: Application) -> None:
         self._app, self._amqp = app, celeryconfig.is_amqp(app.conf.broker_url)
 
     def signature(self, job_id: str, step: str, specialist: str, traceparent: str, queue: str = "") -> Signature:
@@ -99,10 +94,23 @@ class Canvas:
         queue = keys.redrive_queue(lost.queue)
         self.signature(lost.job_id, lost.step, lost.specialist, traceparent, queue).apply_async()
 
+    def delay_s(self, wanted_s: float) -> float:
+        """The delay that the broker can keep: RabbitMQ knows whole seconds only."""
+        return max(1, math.ceil(wanted_s)) if self._amqp else wanted_s
+
     def empty(self, queues: Iterable[str]) -> list[str]:
-        """Of these queues of the broker, those that hold no message; asked where the scripts cannot look."""
+        """Of these queues of the broker, those that hold no message; asked where the scripts cannot look.
+
+        Raises:
+            BrokerUnavailable: it does not answer, so that nothing can be sent either.
+        """
         with self._app.pool.acquire(block=True) as connection:
-            return [queue for queue in queues if self._is_empty(connection, queue)]
+            try:
+                self._app.be_impatient(connection)
+                return [queue for queue in queues if self._is_empty(connection, queue)]
+            except AWAY as error:
+                connection.collect()
+                raise BrokerUnavailable(f"the broker does not answer: {explained(error)}") from error
 
     @staticmethod
     def _is_empty(connection: Any, queue: str) -> bool:

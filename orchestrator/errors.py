@@ -5,6 +5,7 @@ SurefootError
   JobNotFound         no job has this id
   Overloaded          the system is full; try again in `retry_after_s`
   StoreUnavailable    Redis does not answer; nothing is lost, the call may be repeated
+  BrokerUnavailable   RabbitMQ does not answer; to sweepers only, submitting goes on without it
   WaitingForInput     the job waits; `questions` says for what
   JobFailed           the job ended as failed; `reason`, `step`
     BudgetExhausted   a ceiling of the job's budget was reached
@@ -45,6 +46,10 @@ class Overloaded(SurefootError):
 
 class StoreUnavailable(SurefootError):
     """Redis does not answer; nothing is lost and the call may be repeated."""
+
+
+class BrokerUnavailable(SurefootError):
+    """The broker does not answer; what is in the record is sent when it does."""
 
 
 class WaitingForInput(SurefootError):

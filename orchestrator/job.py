@@ -11,7 +11,7 @@ from orchestrator.errors import BudgetExhausted, InvalidRequest, JobCancelled, J
 from orchestrator.state.client import LONGEST_BLOCK_S, without_loop
 from orchestrator.state.records import Event, JobRecord, Question, StepRecord
 from orchestrator.status import JobStatus, StepState
-from orchestrator.telemetry import Span, traceparent
+from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening, Stage
 from orchestrator.workflow import catalogue
 
@@ -132,14 +132,14 @@ class AsyncJob:
             templates=self._desk.templates(plan),
         )
         if ready:
-            self._desk.send(self.id, plan)
+            await self._desk.send(self.id, plan)
 
     async def _enqueue(self, ready: Sequence[str]) -> None:
         """Send steps that were offered anew, where the scripts do not."""
         if ready and not self._desk.settings.outbox:
             record = await self.record()
             steps = {name: record.step(name).specialist for name in ready}
-            self._desk.canvas.send_steps(self.id, steps, traceparent(self.id))
+            await self._desk.send_steps(self.id, steps)
 
     async def cancel(self) -> JobStatus:
         """As `Job.cancel`."""

@@ -17,8 +17,10 @@ MOST_LINES, MOST_FUNCTION_LINES, MOST_LUA_LINES = 300, 40, 60
 
 DOORS = {
     "celery": ["celeryconfig.py", "orchestrator/canvas.py", "workers/app.py", "workers/tasks.py", "workers/pool.py"]
-    + ["workers/backend.py", "workers/reconnect.py", "workers/patience.py", "workers/prefork.py"],
-    "kombu": ["celeryconfig.py", "orchestrator/canvas.py", "workers/app.py", "workers/transport.py"],
+    + ["workers/backend.py", "workers/reconnect.py", "workers/patience.py", "workers/prefork.py", "workers/delay.py"]
+    + ["orchestrator/application.py"],
+    "kombu": ["celeryconfig.py", "orchestrator/application.py", "orchestrator/canvas.py", "workers/app.py"]
+    + ["workers/delay.py", "workers/transport.py"],
     "billiard": ["workers/pool.py"],
     "greenlet": ["workers/greenlets.py"],
     "redis": ["orchestrator/state/"],

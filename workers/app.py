@@ -11,13 +11,15 @@ from kombu.transport import TRANSPORT_ALIASES
 
 import celeryconfig
 from orchestrator import connect
-from orchestrator.canvas import Canvas, application
+from orchestrator.application import application
+from orchestrator.canvas import Canvas
 from orchestrator.settings import InvalidSettings, load
 from orchestrator.state import keys
 from orchestrator.telemetry import metrics
 from orchestrator.telemetry.logging import configure
 from orchestrator.workflow import catalogue
 from workers import health, tasks
+from workers.aside import Aside
 from workers.sweeping import Sweeper
 from workers.unknown import Unknown
 from workers.workshop import Workshops, telemetry
@@ -30,6 +32,7 @@ catalogue.load(settings.workflows)
 TRANSPORT_ALIASES.update(redis="workers.transport:Transport", rediss="workers.transport:Transport")
 app = application(settings, worker=True)
 app.conf.surefoot_stop_s = settings.stop_s
+app.aside = Aside()
 app.conf.task_queues = [
     celeryconfig.queue(name(queue), amqp=celeryconfig.is_amqp(app.conf.broker_url))
     for queue in catalogue.queues()
@@ -77,8 +80,6 @@ steps["worker"].add(Sweeping)
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     configure(settings, "surefoot-worker")
-    # quorum queues make Celery set up delayed delivery, which a direct exchange cannot use; the record keeps the delay
-    logging.getLogger("kombu.transport.native_delayed_delivery").setLevel("ERROR")
     for chatty in (
         "celery.worker.strategy",
         "celery.app.trace",

@@ -105,6 +105,11 @@ _turn = _Turn()
 _running: dict[greenlet, Running] = {}
 
 
+def in_greenlet() -> bool:
+    """Whether this is the synchronous code of a task in the asyncio pool."""
+    return getcurrent() in _running
+
+
 def await_(awaitable: Awaitable[T]) -> T:
     """Wait for an awaitable from task code, in any pool.
 

@@ -1,18 +1,30 @@
 """A consumer that comes back soon after a lost connection and gives back what it fetched and never started."""
 
-from typing import Any
+from typing import Any, ClassVar
 
 import structlog
 from celery import signals
+from celery.exceptions import WorkerShutdown
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
+from orchestrator.application import explained, refused
+
 log = structlog.get_logger(__name__)
+REFUSED_EXIT = 2
 FIRST_S, STEP_S, LONGEST_S = 0.1, 0.1, 2.0
 
 
 class QuickConsumer(Consumer):
     """Reconnects after 0.1, 0.2, ... at most 2 s: Celery waits 2, 4, 6 ... s, and has no setting for it."""
+
+    class Blueprint(Consumer.Blueprint):
+        """Celery's own, with our set-up of delayed retries."""
+
+        default_steps: ClassVar = [
+            "workers.delay:DelayedRetries" if "DelayedDelivery" in step else step
+            for step in Consumer.Blueprint.default_steps
+        ]
 
     def ensure_connected(self, conn: Any) -> Any:
         """A connection to the broker, waited for until the worker is told to stop."""
@@ -22,7 +34,15 @@ class QuickConsumer(Consumer):
 
         assert self.app is not None
         attempts = self.app.conf.broker_connection_max_retries
-        connected = conn.ensure_connection(report, attempts, FIRST_S, STEP_S, LONGEST_S, callback=state.maybe_shutdown)
+        try:
+            connected = conn.ensure_connection(
+                report, attempts, FIRST_S, STEP_S, LONGEST_S, callback=state.maybe_shutdown
+            )
+        except Exception as error:
+            if refused(error):
+                log.critical("worker: ended, waiting would be in vain", error=explained(error))
+                raise WorkerShutdown(REFUSED_EXIT) from error
+            raise
         self.first_connection_attempt = False
         return connected
 

@@ -206,7 +206,8 @@ class StepRun:
         if attempt >= settings.attempts:
             failed = Failed("unavailable", f"{later.message} (attempt {attempt} of {settings.attempts})")
             return await self._commit(lease, failed, self._span())
-        delay_s = backoff_s(attempt, settings.backoff_s, settings.backoff_max_s, later.at_least_s)
+        wanted_s = backoff_s(attempt, settings.backoff_s, settings.backoff_max_s, later.at_least_s)
+        delay_s = self._workshop.canvas.delay_s(wanted_s)
         why = {"kind": "unavailable", "message": later.message, "attempt": attempt, "delay_s": round(delay_s, 3)}
         answer = await self._workshop.steps.release(lease, delay_s=delay_s, grace_s=settings.grace_s, why=why)
         if answer != "OK":

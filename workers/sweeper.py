@@ -11,7 +11,8 @@ from typing import Any
 
 import structlog
 
-from orchestrator.canvas import Canvas, application
+from orchestrator.application import application
+from orchestrator.canvas import Canvas
 from orchestrator.embedded import leftovers
 from orchestrator.errors import SurefootError
 from orchestrator.settings import InvalidSettings, Settings, load

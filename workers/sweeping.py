@@ -8,7 +8,7 @@ import structlog
 
 from orchestrator import connect
 from orchestrator.canvas import Canvas, WireForms
-from orchestrator.errors import SurefootError
+from orchestrator.errors import BrokerUnavailable, SurefootError
 from orchestrator.settings import Settings
 from orchestrator.state.client import ReplyError, SyncClient, without_loop
 from orchestrator.state.scripts import Scripts
@@ -50,11 +50,20 @@ class Sweeper:
         self._closed.set()
 
     def sweep(self) -> Found:
-        """Look once, and enqueue what is found."""
+        """Look once, and enqueue what is found.
+
+        Raises:
+            BrokerUnavailable: what needs no message was put right, the rest is found again later.
+        """
         if self._settings.outbox:
             return without_loop(self._store.sweep())
         queues, asked_ms = without_loop(self._store.waiting_queues())
-        found = without_loop(self._store.sweep(self._canvas.empty(queues), asked_ms))
+        try:
+            empty = self._canvas.empty(queues)
+        except BrokerUnavailable:
+            without_loop(self._store.sweep(None))
+            raise
+        found = without_loop(self._store.sweep(empty, asked_ms))
         for lost in found.steps:
             self._canvas.redrive(lost, traceparent(lost.job_id))
         return found

@@ -5,6 +5,7 @@ from typing import Any
 from celery import Celery, Task
 
 from orchestrator.canvas import Canvas, task_name
+from orchestrator.state import keys
 from orchestrator.telemetry import traceparent
 from orchestrator.workflow import catalogue
 from workers.pool import await_
@@ -20,10 +21,12 @@ def register(app: Celery, canvas: Canvas, workshops: Workshops, *, outbox: bool)
     """Make the task of every specialist of the catalogue."""
 
     def add(specialist: str) -> None:
+        queue = keys.queue(catalogue.profile(specialist).queue)
+
         @app.task(name=task_name(specialist), bind=True, max_retries=None, throws=(StepFailed,), typing=False)
         def run_step(self: Task, job_id: str, step: str) -> str:
             ended = await_(_run(workshops, job_id, step))
-            return _report(self, canvas, ended, job_id, outbox=outbox)
+            return _report(self, canvas, ended, job_id, queue, outbox=outbox)
 
         _ = run_step
 
@@ -35,11 +38,11 @@ async def _run(workshops: Workshops, job_id: str, step: str) -> Ended:
     return await workshops.here().run(job_id, step)
 
 
-def _report(task: Task, canvas: Canvas, ended: Ended, job_id: str, *, outbox: bool) -> str:
+def _report(task: Task, canvas: Canvas, ended: Ended, job_id: str, queue: str, *, outbox: bool) -> str:
     """Say to Celery how it ended: send what the canvas does not, retry, fail, or return a line for people."""
     request = task.request
     if ended.how == "retry":
-        raise task.retry(countdown=ended.delay_s)
+        raise task.retry(countdown=ended.delay_s, queue=queue)
     goes_on = not outbox and ended.how == "succeeded"
     by_canvas = _sent_by_canvas(request) if goes_on else set[str]()
     request.surefoot_ready = list(ended.ready)

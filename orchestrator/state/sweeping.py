@@ -95,20 +95,21 @@ class SweepStore:
         self._scripts, self._retention_s, self._batch = scripts, retention_s, batch
         self._grace_ms = round(grace_s * 1000)
 
-    async def sweep(self, empty: Sequence[str] = (), asked_ms: int = 0) -> Found:
+    async def sweep(self, empty: Sequence[str] | None = (), asked_ms: int = 0) -> Found:
         """All of it once, at most `BATCHES` times `batch` of each kind; the rest next time.
 
-        Where the broker is elsewhere, `empty` are its queues that held no message at `asked_ms`.
+        Where the broker is elsewhere, `empty` are its queues that held no message at `asked_ms`. None: it is away, and
+        no step is re-driven, since nothing could be sent and each re-drive makes the wait until the next one longer.
         """
+        looks = [self.expired_jobs]
+        if empty is not None:
+            looks += [
+                self.lost_leases,
+                lambda: self.unclaimed_steps(empty, asked_ms),
+                lambda: self.overdue(empty, asked_ms),
+            ]
         found = Found()
-        for look in (
-            self.expired_jobs,
-            self.lost_leases,
-            lambda: self.unclaimed_steps(empty, asked_ms),
-            lambda: self.overdue(empty, asked_ms),
-            self.orphaned_reservations,
-            self.retired_jobs,
-        ):
+        for look in (*looks, self.orphaned_reservations, self.retired_jobs):
             found += await _in_batches(look)
         return found
 

@@ -1,14 +1,14 @@
-"""One stage with one asyncio worker for the module's tests."""
+"""One stage with one asyncio worker for the module's tests, on each broker."""
 
 from collections.abc import Iterator
 
 import pytest
 
-from tests.support.stage import Stage, stage
+from tests.support.stage import BROKERS, Stage, stage_on
 
 
-@pytest.fixture(scope="module")
-def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("stage")) as here:
+@pytest.fixture(scope="module", params=BROKERS)
+def played(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    with stage_on(request.param, tmp_path_factory.mktemp("stage")) as here:
         here.worker("--concurrency", "200")
         yield here

@@ -202,7 +202,9 @@ def test_jobs_are_found_by_status_and_tenant(played: Stage) -> None:
 
 
 async def test_the_asyncio_twin_has_the_same_methods(played: Stage) -> None:
-    app = AsyncOrchestrator(redis_url=played.server.url, workflows=("tests.support.flows",), trace=False)
+    app = AsyncOrchestrator(
+        redis_url=played.server.url, broker_url=played.broker_url, workflows=("tests.support.flows",), trace=False
+    )
     jobs = await asyncio.gather(*(app.submit(BED, workflow="journey") for _ in range(20)))
 
     results = await asyncio.gather(*(job.result(90) for job in jobs))

@@ -4,13 +4,14 @@ import json
 from typing import Any
 
 import pytest
-from celery import Celery, signature
+from celery import signature
 from celery.app.task import Context
 from kombu.connection import Connection
 from kombu.message import Message
 
 from orchestrator import Orchestrator, Plan, Step
-from orchestrator.canvas import Canvas, WireForms, application, task_name
+from orchestrator.application import Application, application
+from orchestrator.canvas import Canvas, WireForms, task_name
 from orchestrator.settings import load
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.jobs import JobStore, NewJob
@@ -48,7 +49,7 @@ PLANS = {
 
 
 @pytest.fixture(scope="module")
-def celery_app(server: Valkey, front: Orchestrator) -> Celery:
+def celery_app(server: Valkey, front: Orchestrator) -> Application:
     """An application that only sends; `front` defines the specialists."""
     return application(load(redis_url=server.url))
 
@@ -67,7 +68,7 @@ def ids(node: Any) -> set[str]:
 
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
-def test_a_canvas_names_each_step_by_job_and_name_and_survives_json(celery_app: Celery, plan: Plan) -> None:
+def test_a_canvas_names_each_step_by_job_and_name_and_survives_json(celery_app: Application, plan: Plan) -> None:
     made = Canvas(celery_app).compile(JOB, plan, TRACE)
     wire = json.loads(json.dumps(made))
     assert ids(wire) <= {f"{JOB}.{name}" for name in plan.by_name}
@@ -87,11 +88,11 @@ def test_a_canvas_names_each_step_by_job_and_name_and_survives_json(celery_app: 
         ("parallel last wave", "celery.chain"),
     ],
 )
-def test_plans_become_the_canvas_that_their_shape_is(celery_app: Celery, name: str, kind: str) -> None:
+def test_plans_become_the_canvas_that_their_shape_is(celery_app: Application, name: str, kind: str) -> None:
     assert Canvas(celery_app).compile(JOB, PLANS[name], TRACE)["task"] == kind
 
 
-def test_what_is_finished_is_left_out(celery_app: Celery) -> None:
+def test_what_is_finished_is_left_out(celery_app: Application) -> None:
     plan = PLANS["chain into a chord"]
     made = Canvas(celery_app).compile(JOB, plan, TRACE, finished=["a", "x0"])
     assert ids(json.loads(json.dumps(made))) == {f"{JOB}.{name}" for name in ("x1", "x2", "d")}
@@ -110,7 +111,7 @@ def test_each_step_of_the_first_wave_has_a_message_and_no_other(wires: WireForms
 
 @pytest.mark.parametrize("plan", PLANS.values(), ids=PLANS)
 def test_celery_and_kombu_read_what_the_scripts_enqueue(
-    server: Valkey, front: Orchestrator, wires: WireForms, celery_app: Celery, plan: Plan
+    server: Valkey, front: Orchestrator, wires: WireForms, celery_app: Application, plan: Plan
 ) -> None:
     client = front._client  # pyright: ignore[reportPrivateUsage]
     do(client.command("FLUSHALL"))
@@ -126,7 +127,7 @@ def test_celery_and_kombu_read_what_the_scripts_enqueue(
     assert seen == {name: plan.numbers[name] for name in plan.waves[0]}
 
 
-def read(raw: bytes, app: Celery) -> tuple[str, int]:
+def read(raw: bytes, app: Application) -> tuple[str, int]:
     """Decode a message as a worker does; answers the step and its number as shown."""
     with Connection("memory://") as connection:
         message: Any = Message(channel=connection.channel(), accept=["application/json"], **arguments(json.loads(raw)))

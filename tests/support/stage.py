@@ -6,12 +6,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from orchestrator import Orchestrator
+from tests.support.rabbitmq import rabbitmq
 from tests.support.valkey import Valkey, valkey
 from tests.support.waiting import wait_until
 
@@ -27,6 +30,7 @@ class Stage:
     folder: Path
     environment: dict[str, str]
     app: Orchestrator
+    broker_url: str = ""
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
 
     @property
@@ -64,6 +68,20 @@ class Stage:
             process.wait()
 
 
+BROKERS = ["redis", pytest.param("rabbitmq", marks=pytest.mark.xdist_group("rabbitmq"))]
+"""What a fixture that takes a broker is parametrized with."""
+
+
+@contextmanager
+def stage_on(broker: str, folder: Path, **settings: Any) -> Generator[Stage]:
+    """Set the stage with the state's own Redis as broker, or with a virtual host of RabbitMQ."""
+    with (
+        rabbitmq() if broker == "rabbitmq" else nullcontext("") as url,
+        stage(folder, broker_url=url, **settings) as it,
+    ):
+        yield it
+
+
 @contextmanager
 def stage(folder: Path, **settings: Any) -> Generator[Stage]:
     """Set the stage, and clear it."""
@@ -84,7 +102,7 @@ def stage(folder: Path, **settings: Any) -> Generator[Stage]:
         }
         options: dict[str, Any] = {**shared, "workflows": ("tests.support.flows",)}
         app = Orchestrator(redis_url=server.url, **options)
-        played = Stage(server, folder, environment, app)
+        played = Stage(server, folder, environment, app, shared.get("broker_url", ""))
         try:
             yield played
         finally:
