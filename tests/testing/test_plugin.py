@@ -4,6 +4,8 @@ import subprocess
 import sys
 import tomllib
 
+import pytest
+
 from tests.support.stage import ROOT
 
 HEAVY = ("mcp", "httpx2", "uvicorn", "h11", "pydantic", "starlette", "orchestrator", "workers", "celery", "asyncio")
@@ -19,6 +21,7 @@ def test_the_plugin_is_announced_and_loads_nothing_heavy() -> None:
     assert loaded & set(HEAVY) == set()
 
 
+@pytest.mark.timeout(300)
 def test_the_documented_example_is_the_example_and_passes() -> None:
     text = (ROOT / "docs/testing.md").read_text()
     blocks = [block.partition("```")[0] for block in text.split("```python\n")[1:]]

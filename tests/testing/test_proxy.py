@@ -29,34 +29,28 @@ async def test_an_answer_lost_before_a_real_server_is_one_booking(tmp_path: Path
     assert [(one.key, one.fault) for one in proxy.attempts("book")] == [("k", "DropAnswer"), ("k", None)]
 
 
-@pytest.mark.parametrize("protocol", ["2026-07-28", "legacy"])
-async def test_every_protocol_passes_and_giving_up_reaches_the_server(
-    tmp_path: Path, fault_proxy: Before, protocol: str
+async def test_each_protocol_passes_giving_up_reaches_the_server_and_its_death_is_unavailable(
+    tmp_path: Path, fault_proxy: Before
 ) -> None:
     desk = Desk(tmp_path / "log").start()
     proxy = fault_proxy(f"http://127.0.0.1:{desk.port}/mcp")
+    entries = {"new": proxy.entry(protocol="2026-07-28"), "old": proxy.entry(protocol="legacy")}
     try:
-        async with servers({"desk": proxy.entry(protocol=protocol)}) as tools:
-            assert await call(tools, "desk.add", a=1, b=2) == {"total": 3}
-            proxy.fail("add", Reset())
-            with pytest.raises(OutcomeUnknown):
-                await call(tools, "desk.add", a=1, b=2)
-            assert await call(tools, "desk.add", a=1, b=2) == {"total": 3}
-            slow = asyncio.create_task(call(tools, "desk.slow", seconds=60, name="x"))
-            await until(lambda: "started x" in desk.lines(), "the call is under way", 60)
-            slow.cancel()
-            await asyncio.gather(slow, return_exceptions=True)
-            await until(lambda: "cancelled x" in desk.lines(), "the server has heard of it", 60)
+        async with servers(entries) as tools:
+            for name in entries:
+                assert await call(tools, f"{name}.add", a=1, b=2) == {"total": 3}
+                proxy.fail("add", Reset())
+                with pytest.raises(OutcomeUnknown):
+                    await call(tools, f"{name}.add", a=1, b=2)
+                assert await call(tools, f"{name}.add", a=1, b=2) == {"total": 3}
+                slow = asyncio.create_task(call(tools, f"{name}.slow", seconds=60, name=name))
+                await until(lambda line=f"started {name}": line in desk.lines(), "the call is under way", 60)
+                slow.cancel()
+                await asyncio.gather(slow, return_exceptions=True)
+                await until(lambda line=f"cancelled {name}": line in desk.lines(), "the server has heard of it", 60)
+            desk.kill()
+            with pytest.raises(Unavailable, match="target unreachable") as caught:
+                await call(tools, "new.add", a=1, b=2)
+            assert caught.value.retry_after_s == 1
     finally:
         desk.kill()
-
-
-async def test_a_server_that_is_away_is_unavailable_through_the_proxy_too(tmp_path: Path, fault_proxy: Before) -> None:
-    desk = Desk(tmp_path / "log").start()
-    proxy = fault_proxy(f"http://127.0.0.1:{desk.port}/mcp")
-    async with servers({"desk": proxy.entry(protocol="2026-07-28")}) as tools:
-        assert await call(tools, "desk.add", a=1, b=2) == {"total": 3}
-        desk.kill()
-        with pytest.raises(Unavailable, match="target unreachable") as caught:
-            await call(tools, "desk.add", a=1, b=2)
-        assert caught.value.retry_after_s == 1

@@ -10,9 +10,6 @@ import threading
 from pathlib import Path
 from typing import NoReturn
 
-import uvicorn
-
-from tools.testing.desk import desk
 from tools.testing.ledger import Ledger
 from tools.testing.proxy import Proxy
 
@@ -56,6 +53,10 @@ async def _serve(path: Path, port: int, target: str) -> None:
 
 async def _started(ledger: Ledger, listening: socket.socket) -> None:
     """Serve our own tools in this loop."""
+    import uvicorn  # noqa: PLC0415 - neither is needed before a server of the user's own
+
+    from tools.testing.desk import desk  # noqa: PLC0415
+
     app = desk(ledger).streamable_http_app()
     runner = uvicorn.Server(uvicorn.Config(app, log_config=None, log_level="warning", lifespan="on", access_log=False))
     serving = asyncio.create_task(runner.serve([listening]), name="desk")
