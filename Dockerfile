@@ -7,7 +7,7 @@ COPY requirements-build.lock requirements.lock ./
 RUN pip install --require-hashes -r requirements-build.lock \
  && pip install --require-hashes --no-deps --no-build-isolation -r requirements.lock
 
-COPY pyproject.toml README.md LICENSE celeryconfig.py ./
+COPY pyproject.toml README.md LICENSE celeryconfig.py surefoot.py ./
 COPY orchestrator orchestrator
 COPY workers workers
 COPY tools tools

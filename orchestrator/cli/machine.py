@@ -174,7 +174,7 @@ def _tools(settings: Settings) -> str:
 
 def _become(module: str, *words: str) -> NoReturn:
     """Become another program of ours: signals and exit codes are its own."""
-    os.execv(sys.executable, [sys.executable, "-m", module, *words])  # noqa: S606 - our own module, no shell
+    os.execv(sys.executable, [sys.executable, "-m", "surefoot", "-m", module, *words])  # noqa: S606 - our own module, no shell
 
 
 COMMANDS = (up, worker, sweeper, tools, flower, doctor)

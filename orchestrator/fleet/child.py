@@ -137,6 +137,11 @@ class Child:
         if self._process is not None:
             self._process.signal(signal.SIGKILL)
 
+    def tell_again(self) -> None:
+        """A second SIGTERM: what it ends in order shall end now."""
+        if self._process is not None:
+            self._process.signal(signal.SIGTERM)
+
     def restart(self) -> None:
         """Stop the command in order and start it again at once.
 

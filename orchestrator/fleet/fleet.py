@@ -42,7 +42,8 @@ class Fleet:
         self._lock = HomeLock(self.home / "fleet.lock")
         self._children: dict[str, Child] = {}
         self._stopped = threading.Event()
-        self._workers = 0
+        self._workers, self._hurried = 0, False
+        self._worker_grace_s = settings.stopped_within_s
 
     def __enter__(self) -> Self:
         self.start()
@@ -87,7 +88,7 @@ class Fleet:
         """Start one more worker."""
         self._workers += 1
         env = crew.with_port(self.env, self._workers)
-        return self.add(crew.worker(f"worker-{self._workers}", self.roster, env))
+        return self.add(crew.worker(f"worker-{self._workers}", self.roster, env, self._worker_grace_s))
 
     def child(self, name: str) -> Child:
         """The child of this name.
@@ -121,12 +122,12 @@ class Fleet:
     def stop(self) -> None:
         """Stop the workers in order, then the others; within their graces, then by force. May be called again.
 
-        Ctrl-C meanwhile ends the patience, not the work.
+        Ctrl-C meanwhile ends the patience: workers give back what they run, others are killed. Once more kills all.
         """
         if not self._lock.held:
             return
         children = list(self._children.values())
-        with deferred(hurry=self._kill_all), ExitStack() as last_first:  # all of it, even if a part fails
+        with deferred(hurry=self._hurry), ExitStack() as last_first:  # all of it, even if a part fails
             self._stopped.set()
             last_first.callback(self._lock.release)
             if self._own_tools:
@@ -136,9 +137,13 @@ class Fleet:
             _stop_together(child for child in children if child.command.stops_first)
             _stop_together(children)
 
-    def _kill_all(self) -> None:
+    def _hurry(self) -> None:
         for child in list(self._children.values()):
-            child.kill()
+            if child.command.stops_first and not self._hurried:
+                child.tell_again()
+            else:
+                child.kill()
+        self._hurried = True
 
     @property
     def _mcp_config(self) -> Path:

@@ -113,13 +113,13 @@ class Flower:
 _CELERY = [sys.executable, "-m", "celery", "--quiet", "-A", "workers.app"]
 
 
-def worker(name: str, roster: Roster, env: Mapping[str, str]) -> Command:
+def worker(name: str, roster: Roster, env: Mapping[str, str], grace_s: float) -> Command:
     """One worker process (with prefork: and its children)."""
     words = [sys.executable, "-m", "workers", "--name", name, "--pool", roster.pool]
     words += ["--concurrency", str(roster.concurrency)] if roster.concurrency else []
     words += ["--queues", ",".join(roster.queues)] if roster.queues else []
     words += ["--events"] if roster.events else []
-    return Command(name=name, argv=lambda: words, env=env, stops_first=True)
+    return Command(name=name, argv=lambda: words, env=env, grace_s=grace_s, stops_first=True)
 
 
 def with_port(env: Mapping[str, str], number: int) -> Mapping[str, str]:

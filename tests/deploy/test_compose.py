@@ -10,6 +10,7 @@ import pytest
 from compose_spec.models import ComposeSpecification
 
 from orchestrator import Orchestrator
+from orchestrator.settings import load
 from tests.deploy.plain import FILE, SECRETS, SERVICES, TOOLS, Plain, interpolated
 from tests.support.stage import ROOT
 from tests.support.waiting import wait_until
@@ -64,6 +65,11 @@ def test_nothing_of_ours_may_do_more_than_it_needs() -> None:
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_a_worker_has_the_time_that_its_stop_may_take() -> None:
+    for name in ("worker", "worker-prefork"):
+        assert int(SERVICES[name]["stop_grace_period"].removesuffix("s")) > load().stopped_within_s
 
 
 def test_services_that_scale_have_neither_name_nor_port() -> None:
