@@ -1,6 +1,6 @@
 """Where the state and the broker are: what the settings say, else the embedded server of SUREFOOT_HOME."""
 
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from orchestrator.embedded import endpoint
 from orchestrator.errors import StoreUnavailable
@@ -18,7 +18,9 @@ def state_url(settings: Settings) -> str:
         raise StoreUnavailable(
             f"no Redis: no embedded server runs in {settings.home}; run `surefoot up`, or set SUREFOOT_REDIS_URL"
         )
-    return url.replace("redis+socket://", "unix://", 1)
+    if url.startswith("redis+socket://"):
+        return url.replace("redis+socket://", "unix://", 1).replace("virtual_host=", "db=", 1)
+    return url
 
 
 def broker_url(settings: Settings) -> str:
@@ -26,5 +28,9 @@ def broker_url(settings: Settings) -> str:
     url = settings.broker_url or state_url(settings)
     parts = urlsplit(url)
     if parts.scheme in {"unix", "redis+socket"}:
-        return f"redis+socket://{parts.path}?virtual_host=0"
+        login, at, _ = parts.netloc.rpartition("@")
+        query = dict(parse_qsl(parts.query))
+        return f"redis+socket://{login}{at}{parts.path}?virtual_host={query.get('db', query.get('virtual_host', '0'))}"
+    if parts.scheme == "rediss" and "ssl_cert_reqs" not in parts.query:  # kombu alone would check no certificate
+        return f"{url}{'&' if parts.query else '?'}ssl_cert_reqs=required"
     return url

@@ -5,6 +5,7 @@ SurefootError
   JobNotFound         no job has this id
   Overloaded          the system is full; try again in `retry_after_s`
   StoreUnavailable    Redis does not answer; nothing is lost, the call may be repeated
+    StoreRefused      Redis wants another password or permission, or takes no writes
   BrokerUnavailable   RabbitMQ does not answer; to sweepers only, submitting goes on without it
   WaitingForInput     the job waits; `questions` says for what
   JobFailed           the job ended as failed; `reason`, `step`
@@ -46,6 +47,10 @@ class Overloaded(SurefootError):
 
 class StoreUnavailable(SurefootError):
     """Redis does not answer; nothing is lost and the call may be repeated."""
+
+
+class StoreRefused(StoreUnavailable):
+    """Redis refuses our password or commands, or is a replica that takes no writes; waiting alone does not help."""
 
 
 class BrokerUnavailable(SurefootError):

@@ -1,5 +1,6 @@
 """A consumer that comes back soon after a lost connection and gives back what it fetched and never started."""
 
+import time
 from typing import Any, ClassVar
 
 import structlog
@@ -13,10 +14,13 @@ from orchestrator.application import explained, refused
 log = structlog.get_logger(__name__)
 REFUSED_EXIT = 2
 FIRST_S, STEP_S, LONGEST_S = 0.1, 0.1, 2.0
+SPARE_S = 0.3
 
 
 class QuickConsumer(Consumer):
     """Reconnects after 0.1, 0.2, ... at most 2 s: Celery waits 2, 4, 6 ... s, and has no setting for it."""
+
+    _lost_at = -LONGEST_S
 
     class Blueprint(Consumer.Blueprint):
         """Celery's own, with our set-up of delayed retries."""
@@ -48,6 +52,9 @@ class QuickConsumer(Consumer):
 
     def on_connection_error_after_connected(self, exc: Exception) -> None:
         """What was fetched is still worked on here: the closing connection must not give it back as well."""
+        if time.monotonic() - self._lost_at < LONGEST_S:  # it connects, and is refused at the first command
+            time.sleep(SPARE_S)
+        self._lost_at = time.monotonic()
         connection: Any = self.connection
         keep = getattr(connection.transport, "keep_fetched", None)
         if keep is not None:

@@ -79,7 +79,9 @@ class Channel(redis.Channel):
             raise
         except self.ResponseError as error:
             if self._command == "BRPOP" or not _is_missing(error):
-                raise
+                # a replica by now, or another password: reconnecting is the cure, and the worker must not end
+                self.client.connection.disconnect()
+                raise ConnectionError(str(error)) from error
             log.info("the broker has no BLMPOP; messages are fetched with BRPOP and RPOP", error=str(error))
             self._command = "BRPOP"
             raise Empty from None

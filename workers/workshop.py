@@ -1,6 +1,7 @@
 """What the steps of one process share: the stores, the tool servers, the leases, the telemetry."""
 
 import asyncio
+import math
 import os
 from contextlib import suppress
 
@@ -36,7 +37,8 @@ class Workshop:
         self.settings, self.canvas = settings, canvas
         url = connect.state_url(settings)
         message = WireForms(settings).message() if settings.outbox else ""
-        scripts = Scripts(PipeClient(url, settings.redis_patience_s), message)
+        # a step waits for Redis as long as it takes: its time limit, its lease and the worker's stop end that
+        scripts = Scripts(PipeClient(url, math.inf), message)
         self.jobs = JobStore(scripts, settings.retention_s)
         self.steps = StepStore(scripts, settings.lease_s, settings.retention_s)
         self.calls = CallStore(scripts)

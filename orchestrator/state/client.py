@@ -4,19 +4,26 @@ The stores are written once, as coroutines over a `Client`; with a `SyncClient` 
 `without_loop` runs them to their end in place.
 """
 
+import math
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from typing import Any, Protocol, TypeVar
 
 import redis
 from redis.backoff import NoBackoff
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
+from redis.exceptions import AuthenticationError, ReadOnlyError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.retry import Retry
 
-from orchestrator.errors import Overloaded, StoreUnavailable
+from orchestrator.errors import Overloaded, StoreRefused, StoreUnavailable, SurefootError
 
 T = TypeVar("T")
+REFUSALS = {
+    "NOAUTH": "wrong or missing password",
+    "WRONGPASS": "wrong or missing password",
+    "NOPERM": "this user lacks a permission",
+    "READONLY": "it is a replica that takes no writes",
+}
 BUSY = ("LOADING", "MASTERDOWN", "TRYAGAIN", "CLUSTERDOWN", "BUSY ")
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.02, 1.0
 LONGEST_BLOCK_S = 25.0
@@ -53,26 +60,38 @@ def without_loop(coroutine: Coroutine[Any, Any, T]) -> T:
     raise RuntimeError("the coroutine suspended: its client is not a SyncClient")
 
 
+def refused(error: ReplyError) -> SurefootError | None:
+    """What to do about an answer that a repetition does not change; None: it is another kind of answer."""
+    text = str(error)
+    if text.startswith("OOM"):
+        what = "raise its maxmemory, or keep finished jobs for a shorter time (SUREFOOT_RETENTION_S)"
+        return Overloaded(f"Redis has no memory left: {what}; {text}", retry_after_s=5)
+    word = "NOPERM" if "ACL failure in script" in text else text.partition(" ")[0]
+    if word in REFUSALS:
+        return StoreRefused(f"Redis refuses: {REFUSALS[word]}; check SUREFOOT_REDIS_URL; {text}")
+    return None
+
+
 async def patiently(
     once: Callable[[], Awaitable[Any]], pause: Callable[[float], Awaitable[None]], patience_s: float
 ) -> Any:
-    """Repeat a harmless command until Redis answers.
+    """Repeat a harmless command until Redis answers; with endless patience, also until it no longer refuses.
 
     Raises:
         ReplyError: the command is wrong.
         Overloaded: Redis has no memory left.
-        StoreUnavailable: Redis did not come back within `patience_s`, or refuses us.
+        StoreRefused: Redis wants another password or permission, or takes no writes.
+        StoreUnavailable: Redis did not come back within `patience_s`.
     """
     wait_s, end = FIRST_PAUSE_S, time.monotonic() + patience_s
     while True:
         try:
             return await once()
         except ReplyError as error:
-            if str(error).startswith("OOM"):
-                raise Overloaded(f"Redis has no memory left: {error}", retry_after_s=5) from error
-            if str(error).startswith(("NOAUTH", "WRONGPASS", "READONLY", "NOPERM")):
-                raise StoreUnavailable(f"Redis refuses: {error}; check SUREFOOT_REDIS_URL") from error
-            if not str(error).startswith(BUSY) or time.monotonic() > end:
+            refusal = refused(error)
+            if refusal is not None and patience_s < math.inf:
+                raise refusal from error
+            if refusal is None and (not str(error).startswith(BUSY) or time.monotonic() > end):
                 raise
         except Disconnected as error:
             if time.monotonic() > end:
@@ -106,21 +125,39 @@ class SyncClient:
         return await self.command(*words)
 
     def messages(self, channel: str, timeout_s: float) -> Iterator[bytes]:
-        """What is published on a channel within the time, until none comes. Runs in a thread of its own."""
-        if self._listener is None:
-            self._listener = self._redis.pubsub(ignore_subscribe_messages=True)
-            self._listener.subscribe(channel)
-        while message := self._listener.get_message(timeout=timeout_s):
+        """What is published on a channel within the time, until none comes. Runs in a thread of its own.
+
+        Raises:
+            StoreUnavailable: the connection was lost or is refused; what is published meanwhile is not heard.
+        """
+        while message := self._heard(channel, timeout_s):
             yield message["data"]
             timeout_s = 0.0
+
+    def _heard(self, channel: str, timeout_s: float) -> Any:
+        """One message; after an error the next call subscribes anew."""
+        try:
+            if self._listener is None:
+                self._listener = self._redis.pubsub(ignore_subscribe_messages=True)
+                self._listener.subscribe(channel)
+            return self._listener.get_message(timeout=timeout_s)
+        except (RedisError, OSError) as error:
+            if self._listener is not None:
+                self._listener.close()
+            self._listener = None
+            raise StoreUnavailable(f"Redis does not answer: {error}; check SUREFOOT_REDIS_URL") from error
 
     async def _send(self, *words: Any) -> Any:
         try:
             return self._redis.execute_command(*words)
         except AuthenticationError as error:
             raise ReplyError(f"NOAUTH {error}") from error
+        except ReadOnlyError as error:
+            self._redis.connection_pool.disconnect(inuse_connections=False)  # the name may lead to a primary by now
+            raise ReplyError(f"READONLY {error}") from error
         except ResponseError as error:
-            raise ReplyError(str(error)) from error
+            code = getattr(error, "status_code", None)  # redis-py takes the first word off the errors it knows
+            raise ReplyError(f"{code} {error}" if code else str(error)) from error
         except (RedisConnectionError, redis.TimeoutError, OSError) as error:
             raise Disconnected(str(error)) from error
         except RedisError as error:

@@ -8,9 +8,18 @@ from typing import Any
 import hiredis
 from redis.connection import SSLConnection, UnixDomainSocketConnection, parse_url
 
-from orchestrator.state.client import FIRST_PAUSE_S, LONGEST_PAUSE_S, Disconnected, ReplyError, patiently
+from orchestrator.state.client import (
+    FIRST_PAUSE_S,
+    LONGEST_BLOCK_S,
+    LONGEST_PAUSE_S,
+    Disconnected,
+    ReplyError,
+    patiently,
+)
 
 CONNECT_TIMEOUT_S = 5.0
+SILENCE_S = LONGEST_BLOCK_S + 5
+"""A connection that owes answers and has brought none for so long counts as lost."""
 
 
 class Wire(asyncio.Protocol):
@@ -22,6 +31,8 @@ class Wire(asyncio.Protocol):
         self.reader = hiredis.Reader()
         self.transport: asyncio.Transport | None = None
         self.loop = asyncio.get_running_loop()
+        self.heard = 0
+        self.watch: asyncio.TimerHandle | None = None
 
     def ask(self, *words: Any) -> asyncio.Future[Any]:
         """Queue a command for the end of this turn of the loop."""
@@ -46,6 +57,18 @@ class Wire(asyncio.Protocol):
         outgoing, self.outgoing = self.outgoing, []
         if self.transport:
             self.transport.write(b"".join(outgoing))
+            if self.watch is None:
+                self.watch = self.loop.call_later(SILENCE_S, self._look, self.heard)
+
+    def _look(self, heard: int) -> None:
+        """One timer for all commands: give up a connection whose other end is gone without a word."""
+        self.watch = None
+        if not self.waiting or self.transport is None:
+            return
+        if heard == self.heard:
+            self.transport.abort()
+        else:
+            self.watch = self.loop.call_later(SILENCE_S, self._look, self.heard)
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember where to write."""
@@ -53,6 +76,7 @@ class Wire(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Hand each complete answer to the one who asked."""
+        self.heard += 1
         self.reader.feed(data)
         while (answer := self.reader.gets()) is not False:
             waiter = self.waiting.popleft()
@@ -66,6 +90,8 @@ class Wire(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everyone who waits that nobody will answer."""
         self.transport, self.outgoing = None, []
+        if self.watch is not None:
+            self.watch.cancel()
         lost, self.waiting = self.waiting, deque()
         for waiter in lost:
             if not waiter.done():
@@ -98,12 +124,20 @@ class PipeClient:
 
     async def close(self) -> None:
         """Close the connection; a later command opens it again."""
+        if self._opening:
+            self._opening.cancel()
         if self._wire:
             self._wire.close()
             self._wire = None
 
     async def _send(self, *words: Any) -> Any:
-        return await (await self._connected()).ask(*words)
+        wire = await self._connected()
+        try:
+            return await wire.ask(*words)
+        except ReplyError as error:
+            if str(error).startswith("READONLY"):
+                wire.close()  # the name may lead to a primary by now
+            raise
 
     async def _connected(self) -> Wire:
         if self._wire is not None and self._wire.open:
@@ -131,17 +165,22 @@ class PipeClient:
     async def _connect(self) -> Wire:
         options, loop = self._options, asyncio.get_running_loop()
         kind = options.get("connection_class")
+        wire: Wire | None = None
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):
                 if kind is UnixDomainSocketConnection:
                     _, wire = await loop.create_unix_connection(Wire, options["path"])
                 else:
-                    secure = ssl.create_default_context() if kind is SSLConnection else None
+                    secure = _secured(options) if kind is SSLConnection else None
                     host, port = options.get("host", "localhost"), options.get("port", 6379)
                     _, wire = await loop.create_connection(Wire, host, port, ssl=secure)
                 await self._introduce(wire)
-        except OSError as error:  # TimeoutError is one
-            raise Disconnected(str(error) or type(error).__name__) from error
+        except BaseException as error:
+            if wire is not None:
+                wire.close()
+            if isinstance(error, OSError):  # TimeoutError is one
+                raise Disconnected(str(error) or type(error).__name__) from error
+            raise
         return wire
 
     async def _introduce(self, wire: Wire) -> None:
@@ -150,3 +189,15 @@ class PipeClient:
             await wire.ask("AUTH", *([name] if name else []), password)
         if self._options.get("db"):
             await wire.ask("SELECT", self._options["db"])
+
+
+def _secured(options: dict[str, Any]) -> ssl.SSLContext:
+    """What a rediss:// URL asks for, in redis-py's words; certificates are checked unless it says otherwise."""
+    context = ssl.create_default_context(cafile=options.get("ssl_ca_certs"), capath=options.get("ssl_ca_path"))
+    if str(options.get("ssl_check_hostname", True)).lower() == "false":
+        context.check_hostname = False
+    if str(options.get("ssl_cert_reqs", "required")).lower().removeprefix("cert_") == "none":
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if options.get("ssl_certfile"):
+        context.load_cert_chain(options["ssl_certfile"], options.get("ssl_keyfile"), options.get("ssl_password"))
+    return context

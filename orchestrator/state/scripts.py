@@ -46,7 +46,6 @@ class Scripts:
         try:
             return await self.client.command("EVALSHA", script.digest, 1, keys.PREFIX, *arguments)
         except ReplyError as error:
-            # redis-py strips the word NOSCRIPT from the error, hiredis does not
-            if "NOSCRIPT" not in str(error) and "No matching script" not in str(error):
+            if not str(error).startswith("NOSCRIPT"):
                 raise
         return await self.client.command("EVAL", script.text, 1, keys.PREFIX, *arguments)
