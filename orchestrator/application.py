@@ -35,6 +35,8 @@ class Application(Celery):
 
     aside: Callable[[Callable[[], Any]], Any] = staticmethod(_at_once)
     """Runs what blocks; a worker whose event loop must not block puts something else here."""
+    exit_code = 0
+    """What the worker's process ends with."""
     _spared_until = 0.0
 
     def send_task(self, *args: Any, **options: Any) -> Any:
@@ -52,6 +54,7 @@ class Application(Celery):
     def be_impatient(self, connection: Any) -> None:
         """Let no answer of RabbitMQ be waited for without end: AMQP's client has no time limit for most of them."""
         if celeryconfig.is_amqp(self.conf.broker_url):
+            connection.ensure_connection(max_retries=1, interval_start=0)
             connection.connection.sock.settimeout(celeryconfig.CONFIRM_S)
 
     def _send(self, args: tuple[Any, ...], options: dict[str, Any]) -> Any:

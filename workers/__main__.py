@@ -54,7 +54,7 @@ def _become(pool: str, words: list[str]) -> int:
     from workers.app import app  # noqa: PLC0415 - Celery looks at the environment when it is imported
 
     app.worker_main(words)
-    return 0
+    return app.exit_code
 
 
 if __name__ == "__main__":

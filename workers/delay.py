@@ -34,9 +34,12 @@ class DelayedRetries(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Declare it, at every connection; what is there already stays."""
-        declare(parent.connection)
-        for queue in parent.app.amqp.queues.consume_from.values():
-            bind_queue_to_native_delayed_delivery_exchange(parent.connection, queue)
+        try:
+            declare(parent.connection)
+            for queue in parent.app.amqp.queues.consume_from.values():
+                bind_queue_to_native_delayed_delivery_exchange(parent.connection, queue)
+        except parent.channel_errors as error:  # e.g. a queue was deleted meanwhile; Celery would give up for good
+            raise ConnectionError(f"the delays of retries could not be set up: {error}") from error
 
 
 def declare(connection: Any) -> None:

@@ -51,7 +51,7 @@ async def finish(step: StepContext, request: Order) -> dict[str, Any]:
 @specialist("flaky", tools=["desk.*"])
 async def flaky(step: StepContext, request: Order) -> dict[str, Any]:
     await step.call("desk.book", item="before")
-    return await step.call("desk.flaky", item=request.item, times=request.times)
+    return await step.call("desk.flaky", item=request.item, times=request.times, after_s=request.seconds or 0.05)
 
 
 @specialist("refused", tools=["desk.refuse"], optional=True)

@@ -58,13 +58,13 @@ async def book(item: str, key: str, seconds: float = 0.0) -> dict[str, Any]:
 
 
 @tool(effect=Effect.KEYED)
-async def flaky(item: str, times: int, key: str) -> dict[str, Any]:
+async def flaky(item: str, times: int, key: str, after_s: float = 0.05) -> dict[str, Any]:
     """Be unavailable so many times, then book."""
     db = ledger()
     before = db.execute("SELECT count(*) FROM attempt WHERE key = ?", (key,)).fetchone()[0]
     db.execute("INSERT INTO attempt VALUES (?, ?, ?)", (key, item, os.getpid()))
     if before < times:
-        raise Unavailable("desk.flaky", "down for now", retry_after_s=0.05)
+        raise Unavailable("desk.flaky", "down for now", retry_after_s=after_s)
     db.execute("INSERT INTO effect VALUES (?, ?) ON CONFLICT DO NOTHING", (key, item))
     return {"booked": item}
 
