@@ -4,7 +4,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ValidationInfo
 
@@ -12,6 +12,7 @@ from orchestrator.budget import Budget
 from orchestrator.errors import InvalidRequest
 from orchestrator.plan import NAME, Plan
 
+Diverged = Literal["stop", "recorded"]
 ACCEPTED: Mapping[str, Any] = {"surefoot": "accepted"}
 """The validation context of a request that was accepted when its job was submitted."""
 
@@ -36,6 +37,9 @@ class Profile:
         queue: the queue its steps travel in; its own name unless configured otherwise.
         optional: its failure does not fail the job.
         timeout_s: the longest one attempt may take.
+        diverged: what happens when an attempt asks for an effect that no earlier one asked for, before it has asked
+            again for those on record: `stop` fails the step; `recorded` lets the answer on record of the same tool
+            stand for it, and fails the step where there is none.
     """
 
     name: str
@@ -45,9 +49,12 @@ class Profile:
     queue: str = ""
     optional: bool = False
     timeout_s: float = 300.0
+    diverged: Diverged = "stop"
 
     def __post_init__(self) -> None:
-        """Fill in the queue and refuse names that no message could carry."""
+        """Fill in the queue; refuse names that no message could carry, and a policy that does not exist."""
+        if self.diverged not in get_args(Diverged):
+            raise InvalidRequest(f"specialist {self.name!r}: diverged={self.diverged!r}; use 'stop' or 'recorded'")
         object.__setattr__(self, "queue", self.queue or self.name)
         for name in (self.name, self.queue):
             if not NAME.fullmatch(name):

@@ -6,15 +6,19 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.budget import named
-from orchestrator.state.calls import NOTHING, Begun, CallStore, Cost
-from orchestrator.state.records import Claim, Question, encode
+from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, CallStore, Cost, Recorded
+from orchestrator.state.records import Claim, encode
 from orchestrator.state.steps import Lease
-from orchestrator.telemetry import Span, Spans
-from orchestrator.telemetry.names import Happening
+from orchestrator.telemetry import Span, Spans, names
+from orchestrator.telemetry.names import Happening, Kind, Outcome
+from orchestrator.telemetry.redaction import as_text
+from orchestrator.workflow import Profile
 from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
 from workers.ceiling import stopped
+from workers.doubt import Doubt, Known, told
+from workers.replay import Call, Replay
 from workers.verdict import Failed, Later, Lost, Parked, Stop
 
 
@@ -28,108 +32,181 @@ class Journal:
     """Calls tools for one attempt of one step."""
 
     def __init__(
-        self, store: CallStore, tools: ToolServers, spans: Spans, lease: Lease, claim: Claim, allowed: tuple[str, ...]
+        self,
+        store: CallStore,
+        tools: ToolServers,
+        spans: Spans,
+        lease: Lease,
+        claim: Claim,
+        profile: Profile,
+        *,
+        last: bool,
     ) -> None:
-        """`claim`: may an earlier attempt have left finished calls, and which tools have their own ceiling?"""
+        """`claim`: may an earlier attempt have left calls, and which tools have their own ceiling?
+
+        `last`: no attempt comes after this one.
+        """
         self._store, self._tools, self._spans, self._lease = store, tools, spans, lease
-        self._allowed, self._claim, self._number = allowed, claim, 0
+        self._profile, self._claim, self._last = profile, claim, last
+        self._replay = Replay((lambda: store.recall(lease)) if claim.again else None)
 
     async def call(self, name: str, arguments: dict[str, Any], timeout_s: float) -> Any:
         """One call: replay it, or check, reserve, send and settle it."""
-        self._number += 1
-        number, asked = self._number, fingerprint(name, arguments)
-        key = f"{self._lease.job_id}.{self._lease.step}:{number}"
-        with self._spans.tool(self._lease.job_id, name, arguments, key=key) as span:
-            if self._claim.again:
-                finished = await self._store.finished(self._lease, number, asked)
-                if finished is not None:
-                    span.answer(finished.value, replayed=True)
-                    return _replayed(name, finished)
+        call = await self._replay.ask(name, fingerprint(name, arguments))
+        with self._spans.tool(self._lease.job_id, name, arguments, key=self._key(call.number)) as span:
             try:
-                tool = await self._tools.find(name, self._allowed)
+                if call.row is not None and call.row.finished:
+                    return await self._replayed(call.row, span)
+                tool = await self._tools.find(name, self._profile.tools)
+                tool.check(arguments)
+                span.set(names.EFFECT, tool.effect.value)
+                if call.row is None and await self._otherwise(call, tool, arguments, span):
+                    assert call.row is not None
+                    return await self._replayed(call.row, span)
+                answer = await self._send(tool, arguments, call, timeout_s, span)
             except Unavailable as error:
+                span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(Later(str(error), error.retry_after_s or 0)) from error
-            tool.check(arguments)
-            answer = await self._send(tool, arguments, number, asked, key, timeout_s, span)
+            except Rejected as error:
+                span.fail(Kind.REJECTED, str(error))
+                raise
             span.answer(answer)
             return answer
 
-    async def _send(
-        self,
-        tool: Tool,
-        arguments: dict[str, Any],
-        number: int,
-        asked: str,
-        key: str,
-        timeout_s: float,
-        span: Span,
-    ) -> Any:
-        cost = self._cost(tool)
-        begun = await self._begin(tool, number, asked, cost, span)
+    async def left_out(self) -> Failed | None:
+        """Why a step that thinks it has succeeded has not: an effect is on record that it did not ask for again."""
+        outstanding = await self._replay.outstanding() if self._claim.again else []
+        if not outstanding:
+            return None
+        return Failed("diverged", f"it ended without asking for {await self._shown(outstanding[0])}")
+
+    def _key(self, number: int) -> str:
+        return f"{self._lease.job_id}.{self._lease.step}:{number}"
+
+    async def _replayed(self, row: Recorded, span: Span) -> Any:
+        """What is on record, without touching tool or budget."""
+        value = await self._store.stored(self._lease, row.number)
+        span.set(names.EFFECT, row.effect)
+        if row.state == "rejected":
+            raise Rejected(row.tool, str(value))
+        span.answer(value, replayed=True)
+        return value
+
+    async def _otherwise(self, call: Call, tool: Tool, arguments: dict[str, Any], span: Span) -> bool:
+        """A question that no attempt has asked: may it be sent? True: a recorded answer stands for it."""
+        outstanding = await self._replay.outstanding() if tool.effect is not Effect.READ else []
+        passed = outstanding[0] if outstanding else self._replay.passed
+        if passed is None:
+            return False
+        span.event(Happening.DIVERGED, recorded=f"{passed.tool} as call {passed.number}")
+        if not outstanding:
+            return False
+        if self._profile.diverged == "recorded":
+            done = (row for row in outstanding if row.tool == tool.name and row.state == "done")
+            if (row := next(done, None)) is not None:
+                self._replay.take(call, row)
+                return True
+        asked = f"{tool.name} {as_text(arguments)}"
+        message = f"it asked for {asked}, before it had asked again for {await self._shown(passed)}"
+        span.fail(Kind.DIVERGED, message)
+        raise Stop(Failed("diverged", message))
+
+    async def _shown(self, row: Recorded) -> str:
+        """A call on record, for people."""
+        answer = f", answer {as_text(await self._store.stored(self._lease, row.number))}" if row.finished else ""
+        return f"{row.tool}, which an earlier attempt had asked as call {row.number} ({row.state}{answer})"
+
+    async def _send(self, tool: Tool, arguments: dict[str, Any], call: Call, timeout_s: float, span: Span) -> Any:
+        """Send it, unless it may have been sent before and must not be sent again."""
+        unsafe, key, row = tool.effect is Effect.UNSAFE, self._key(call.number), call.row
+        if unsafe and row is not None and row.unsettled:
+            doubt = Doubt(self._lease.step, row.number, row.sends, row.at_ms, tool.name, arguments, key)
+            if (known := await self._known(doubt, tool.lookup, span)).happened:
+                return known.result
+        begun = await self._begin(tool, call, tool.effect.value, span)
         if begun.answer == "REPLAY":
-            return _replayed(tool.name, begun)
-        if begun.answer == "AGAIN" and begun.before != "unsent" and tool.effect is Effect.UNSAFE:
-            found = await self._after_doubt(tool, arguments, number, key)
-            if found is not None:
-                return found["result"]
+            if begun.before == "rejected":
+                raise Rejected(tool.name, str(begun.value))
+            return begun.value
         try:
-            answer = await tool.call(arguments, key=key, timeout_s=timeout_s)
+            return await self._sent(tool, arguments, call.number, timeout_s)
+        except OutcomeUnknown as error:
+            span.fail(Kind.OUTCOME_UNKNOWN, str(error), Outcome.RETRY)
+            if unsafe:
+                doubt = Doubt(self._lease.step, call.number, begun.sends, begun.at_ms, tool.name, arguments, key)
+                if (known := await self._known(doubt, tool.lookup, span)).happened:
+                    return known.result
+            raise Stop(Later(str(error))) from error
+
+    async def _begin(self, tool: Tool, call: Call, effect: str, span: Span) -> Begun:
+        cost = self._cost(tool)
+        begun = await self._store.begin(self._lease, call.number, call.asked, tool.name, cost, effect)
+        if begun.over:
+            raise Stop(stopped(self._claim, self._lease.step, begun.over))
+        if begun.answer in {"STALE", "DEAD"}:
+            raise Stop(Lost(f"{begun.answer} {begun.before}"))
+        if begun.answer == "DIVERGED":
+            raise Stop(Failed("diverged", f"call {call.number} is on record as another one: {begun.before}"))
+        for kind in begun.low:
+            span.event(Happening.BUDGET_LOW, ceiling=named(kind))
+        return begun
+
+    async def _sent(self, tool: Tool, arguments: dict[str, Any], number: int, timeout_s: float) -> Any:
+        """Send a call that was begun, and settle it whatever comes of it."""
+        cost = self._cost(tool)
+        try:
+            answer = await tool.call(arguments, key=self._key(number), timeout_s=timeout_s)
         except Rejected as error:
             await self._settle(number, "rejected", str(error), cost)
             raise
-        except Unavailable as error:
+        except Unavailable:
             await self._settle(number, "unsent", None, NOTHING)
-            raise Stop(Later(str(error), error.retry_after_s or 0)) from error
+            raise
         except NeedsInput as error:
             await self._settle(number, "unsent", None, NOTHING)
             raise Stop(
                 Failed("needs input", f"{tool.name} asks for input, which this version cannot pass on")
             ) from error
-        except OutcomeUnknown as error:
-            if tool.effect is Effect.UNSAFE:
-                found = await self._after_doubt(tool, arguments, number, key)
-                if found is not None:
-                    return found["result"]
+        except OutcomeUnknown:
             await self._settle(number, "unknown", None, cost)
-            raise Stop(Later(str(error))) from error
+            raise
         await self._settle(number, "done", answer, cost)
         return answer
 
-    async def _begin(self, tool: Tool, number: int, asked: str, cost: Cost, span: Span) -> Begun:
-        begun = await self._store.begin(self._lease, number, asked, tool.name, cost)
-        if begun.over:
-            raise Stop(stopped(self._claim, self._lease.step, begun.over))
-        _go_on(begun, tool.name)
-        for kind in begun.low:
-            span.event(Happening.BUDGET_LOW, ceiling=named(kind))
-        return begun
+    async def _known(self, doubt: Doubt, lookup: str | None, span: Span) -> Known:
+        """What became of a call in doubt; nothing is sent, and where nobody can tell the step waits for a person.
 
-    async def _after_doubt(self, tool: Tool, arguments: dict[str, Any], number: int, key: str) -> dict[str, Any] | None:
-        """What became of an unsafe call that was sent: its result, or None when it surely did not happen."""
-        question = _in_doubt(self._lease.step, number, tool, arguments, key)
-        known = await self._store.answer(self._lease, question.id)
-        if known is None and tool.lookup:
-            known = await self._looked_up(tool.lookup, number, key)
+        The call's own cost is charged before: with its outcome unknown, or here, where its attempt died.
+        """
+        question = doubt.question()
+        known = told(await self._store.answer(self._lease, question.id))
+        if known is None and lookup:
+            known = await self._looked_up(lookup, doubt, span)
         if known is None:
-            await self._settle(number, "unknown", None, NOTHING)
+            await self._settle(doubt.number, "unknown", None, NOTHING)
+            span.fail(Kind.IN_DOUBT, question.prompt, Outcome.IN_DOUBT)
             raise Stop(Parked([question]))
-        if not known["happened"]:
-            return None
-        await self._settle(number, "done", known.get("result"), self._cost(tool))
-        return {"result": known.get("result")}
+        if known.happened:
+            await self._settle(doubt.number, "done", known.result, NOTHING)
+        return known
 
-    async def _looked_up(self, lookup: str, number: int, key: str) -> dict[str, Any] | None:
-        """What the look-up says of a key; None where it cannot tell. One that fails is asked again, later."""
+    async def _looked_up(self, lookup: str, doubt: Doubt, span: Span) -> Known | None:
+        """What the look-up says; None where it cannot tell. One that fails is asked again later, at last a person.
+
+        A look-up is a READ call of its own, with its own number, counted and always made anew.
+        """
+        question = {"key": doubt.key}
+        call = Call(lookup, fingerprint(f"{LOOK_UP} {lookup}", question), self._replay.fresh())
         try:
-            looker = await self._tools.find(lookup, (lookup,))
-            looked = await looker.call({"key": key}, key=f"{key}:lookup", timeout_s=looker.timeout_s)
+            tool = await self._tools.find(lookup, (lookup,))
+            await self._begin(tool, call, LOOK_UP, span)
+            return told(await self._sent(tool, question, call.number, tool.timeout_s))
         except (Unavailable, OutcomeUnknown) as error:
-            await self._settle(number, "unknown", None, NOTHING)
+            if self._last:
+                return None
             raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
         except Rejected:
             return None
-        tells = isinstance(looked, dict) and isinstance(looked.get("found"), bool)
-        return {"happened": looked["found"], "result": looked} if tells else None
 
     def _cost(self, tool: Tool) -> Cost:
         globs = tuple(glob for glob in self._claim.globs if fnmatchcase(tool.name, glob))
@@ -139,33 +216,3 @@ class Journal:
         answer = await self._store.settle(self._lease, number, state, value, cost)
         if answer != "OK":
             raise Stop(Lost(f"call settled too late: {answer}"))
-
-
-def _go_on(begun: Begun, tool: str) -> None:
-    if begun.answer in {"STALE", "DEAD"}:
-        raise Stop(Lost(f"{begun.answer} {begun.before}"))
-    if begun.answer == "DIVERGED":
-        raise Stop(Failed("diverged", f"{tool} was asked where an earlier attempt asked {begun.before} otherwise"))
-
-
-def _replayed(tool: str, finished: Begun) -> Any:
-    if finished.before == "rejected":
-        raise Rejected(tool, str(finished.value))
-    return finished.value
-
-
-def _in_doubt(step: str, number: int, tool: Tool, arguments: dict[str, Any], key: str) -> Question:
-    return Question(
-        id=f"{step}/call-{number}",
-        field=f"call-{number}",
-        kind="in_doubt",
-        step=step,
-        prompt=f"did {tool.name} happen? It was sent, and no answer came",
-        schema={
-            "type": "object",
-            "properties": {"happened": {"type": "boolean"}, "result": {}},
-            "required": ["happened"],
-        },
-        example={"happened": False},
-        details={"tool": tool.name, "arguments": arguments, "key": key},
-    )

@@ -92,14 +92,8 @@ class StepRun:
         by_deadline = left is not None and left < profile.timeout_s
         limit_s = max(left, 0.0) if left is not None and by_deadline else profile.timeout_s
         self._until = asyncio.get_running_loop().time() + limit_s
-        self._journal = Journal(
-            self._workshop.calls,
-            self._workshop.tools,
-            self._workshop.telemetry.spans,
-            lease,
-            self.claim,
-            profile.tools,
-        )
+        shop, last = self._workshop, self.claim.attempt >= self._workshop.settings.attempts
+        self._journal = Journal(shop.calls, shop.tools, shop.telemetry.spans, lease, self.claim, profile, last=last)
         try:
             async with asyncio.timeout(limit_s):
                 return await self._specialist_verdict(specialist)
@@ -128,7 +122,7 @@ class StepRun:
             return await self._misfit(profile, error)
         try:
             output = await specialist.perform(StepContext(self), request)
-            verdict = self._checked(profile, output)
+            verdict = await self._journal.left_out() or self._checked(profile, output)
         except Stop as stop:
             verdict = stop.verdict
         except TimeoutError as error:

@@ -8,7 +8,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel
 
 from orchestrator.errors import InvalidRequest
-from orchestrator.workflow import ACCEPTED, Profile, catalogue
+from orchestrator.workflow import ACCEPTED, Diverged, Profile, catalogue
 
 Perform = Callable[..., Awaitable[Any]]
 
@@ -34,7 +34,13 @@ specialists: dict[str, Specialist] = {}
 
 
 def specialist(
-    name: str, *, tools: Sequence[str] = (), optional: bool = False, queue: str = "", timeout_s: float = 300.0
+    name: str,
+    *,
+    tools: Sequence[str] = (),
+    optional: bool = False,
+    queue: str = "",
+    timeout_s: float = 300.0,
+    diverged: Diverged = "stop",
 ) -> Callable[[Perform], Perform]:
     """Make `async def f(step, request)` the specialist `name`.
 
@@ -47,30 +53,29 @@ def specialist(
         optional: its failure does not fail the job.
         queue: the queue its steps travel in; by default its own.
         timeout_s: the longest one attempt may take, seconds.
+        diverged: it runs again and asks for another effect: `stop` fails it, `recorded` takes the answer on record.
 
     Raises:
-        InvalidRequest: the name is not valid, or the function is not `async def f(step, request)`.
+        InvalidRequest: name, policy or function (`async def f(step, request)`) are not valid.
     """
 
     def register(perform: Perform) -> Perform:
-        parameters = list(inspect.signature(perform).parameters)
-        if not inspect.iscoroutinefunction(perform) or len(parameters) != 2:  # noqa: PLR2004 - step and request
-            raise InvalidRequest(f"specialist {name!r} must be `async def {perform.__name__}(step, request)`")
-        hints = get_type_hints(perform)
-        profile = Profile(
-            name=name,
-            request=_model(hints.get(parameters[1])),
-            output=_model(hints.get("return")),
-            tools=tuple(tools),
-            queue=queue,
-            optional=optional,
-            timeout_s=timeout_s,
-        )
+        request, output = _models(name, perform)
+        profile = Profile(name, request, output, tuple(tools), queue, optional, timeout_s, diverged)
         catalogue.profiles[name] = profile
         specialists[name] = Specialist(profile, perform)
         return perform
 
     return register
+
+
+def _models(name: str, perform: Perform) -> tuple[type[BaseModel] | None, type[BaseModel] | None]:
+    """What the function takes and returns, where these are models."""
+    parameters = list(inspect.signature(perform).parameters)
+    if not inspect.iscoroutinefunction(perform) or len(parameters) != 2:  # noqa: PLR2004 - step and request
+        raise InvalidRequest(f"specialist {name!r} must be `async def {perform.__name__}(step, request)`")
+    hints = get_type_hints(perform)
+    return _model(hints.get(parameters[1])), _model(hints.get("return"))
 
 
 def _model(hint: Any) -> type[BaseModel] | None:

@@ -32,6 +32,8 @@ class Cost:
 
 
 NOTHING = Cost(tool_calls=0)
+LOOK_UP = "look-up"
+"""The effect of a call that asks what became of another: no attempt has to ask it again."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,9 @@ class Begun:
     """The answer to begin.
 
     GO and AGAIN (`before`: unknown, begun or unsent) mean send it, and `low` names the kinds of which 80 % are used now
-    for the first time; REPLAY brings the stored `value` of a call that was
-    `before` done or rejected; OVER says which ceiling is reached (`over`), STALE and DEAD say why in `before`;
-    DIVERGED names the tool that has this number.
+    for the first time; it was begun `sends` times, now at `at_ms` since 1970. REPLAY brings the stored `value` of a
+    call that was `before` done or rejected; OVER says which ceiling is reached (`over`), STALE and DEAD say why in
+    `before`; DIVERGED names the tool that has this number.
     """
 
     answer: str
@@ -49,6 +51,46 @@ class Begun:
     value: Any = None
     low: tuple[str, ...] = ()
     over: Over | None = None
+    sends: int = 0
+    at_ms: int = 0
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """A call in the journal: what was asked, and how far it came; its answer is read when it is wanted.
+
+    Attributes:
+        number: the call's number, part of its deduplication key.
+        asked: the fingerprint of tool and arguments.
+        tool: "<server>.<tool>".
+        effect: read, idempotent, keyed or unsafe; look-up: what a call in doubt asked.
+        state: begun, done, rejected, unknown or unsent.
+        sends: how often it was begun, and so may have been sent.
+        at_ms: when it was begun last, milliseconds since 1970.
+    """
+
+    number: int
+    asked: str
+    tool: str
+    effect: str
+    state: str
+    sends: int = 1
+    at_ms: int = 0
+
+    @property
+    def finished(self) -> bool:
+        """There is an answer: a result, or a definite no."""
+        return self.state in {"done", "rejected"}
+
+    @property
+    def unsettled(self) -> bool:
+        """It may have been sent, and nobody knows what came of it."""
+        return self.state in {"begun", "unknown"}
+
+    @property
+    def changed_something(self) -> bool:
+        """It has, or may have, changed the world."""
+        return self.effect not in {"read", LOOK_UP} and self.state in {"begun", "unknown", "done"}
 
 
 class CallStore:
@@ -57,26 +99,35 @@ class CallStore:
     def __init__(self, scripts: Scripts) -> None:
         self._scripts = scripts
 
-    async def begin(self, lease: Lease, number: int, fingerprint: str, tool: str, cost: Cost) -> Begun:
+    async def begin(
+        self, lease: Lease, number: int, fingerprint: str, tool: str, cost: Cost, effect: str = "unsafe"
+    ) -> Begun:
         """Before a call is sent."""
-        row = await self._scripts.run(
-            "call_begin", lease.job_id, lease.step, lease.fence, number, fingerprint, tool, str(cost)
-        )
+        words = (lease.job_id, lease.step, lease.fence, number, fingerprint, tool, str(cost), effect)
+        row = await self._scripts.run("call_begin", *words)
         answer, before = row[0].decode(), row[1].decode()
         if answer == "REPLAY":
             return Begun(answer, before, decode(row[2]))
         if answer == "OVER":
             return Begun(answer, over=Over(before, row[2].decode(), row[3].decode()))
-        return Begun(answer, before, low=tuple(kind.decode() for kinds in row[2:] for kind in kinds))
+        if answer not in {"GO", "AGAIN"}:
+            return Begun(answer, before)
+        low = tuple(kind.decode() for kind in row[2])
+        return Begun(answer, before, low=low, sends=row[3], at_ms=row[4])
 
-    async def finished(self, lease: Lease, number: int, fingerprint: str) -> Begun | None:
-        """The stored answer of this call, if an earlier attempt finished the very same one."""
-        place = f"{lease.step}:{number}:"
-        words = (place + "state", place + "print", place + "out")
-        state, asked, value = await self._scripts.client.command("HMGET", keys.calls(lease.job_id), *words)
-        if state not in {b"done", b"rejected"} or asked != fingerprint.encode():
-            return None
-        return Begun("REPLAY", state.decode(), decode(value))
+    async def recall(self, lease: Lease) -> list[Recorded]:
+        """What the attempts of this step have asked so far, by number."""
+        rows = await self._scripts.run("recall", lease.job_id, lease.step)
+        return [
+            Recorded(number, *(word.decode() for word in words), sends=sends, at_ms=at_ms)
+            for number, *words, sends, at_ms in rows
+        ]
+
+    async def stored(self, lease: Lease, number: int) -> Any:
+        """The answer that is kept of a finished call."""
+        return decode(
+            await self._scripts.client.command("HGET", keys.calls(lease.job_id), f"{lease.step}:{number}:out")
+        )
 
     async def answer(self, lease: Lease, question_id: str) -> Any:
         """What a person answered to this question, or None."""

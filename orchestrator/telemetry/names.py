@@ -28,6 +28,7 @@ class Happening(StrEnum):
     CHECKPOINT = "surefoot.checkpoint"
     BUDGET_LOW = "surefoot.budget.low"
     BUDGET_REFUSED = "surefoot.budget.refused"
+    DIVERGED = "surefoot.diverged"
 
 
 class Metric(StrEnum):
@@ -67,6 +68,7 @@ class Kind(StrEnum):
     OUTCOME_UNKNOWN = "outcome unknown"
     IN_DOUBT = "in doubt"
     INVALID_DATA = "invalid data"
+    DIVERGED = "diverged"
     BUDGET = "budget"
     UNHANDLED = "unhandled"
 

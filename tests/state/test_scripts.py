@@ -89,7 +89,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         return [JOB, 600] if script == "cancel" else [JOB, "a", 0, "nobody knows a", '{"kind":"unhandled"}', 600]
     lease = stores.claim(JOB, "a")
     ours: list[Any] = [JOB, "a", lease.fence]
-    if script == "call_settle":
+    if script in {"call_settle", "recall"}:
         do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
     if script == "answer":
         do(stores.steps.park(lease, [QUESTION]))
@@ -101,11 +101,12 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "give_back": [*ours, 10, '{"message":"x"}', 600],
         "release": [*ours, 10, 10, '{"message":"x"}', 600],
         "park": [*ours, '{"a/day":"{\\"step\\":\\"a\\"}"}', 600],
-        "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1"],
+        "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1", "unsafe"],
         "call_settle": [*ours, 1, "done", "{}", "tool_calls=1"],
         "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}"],
         "resume": [JOB, "{}", -1],
         "emit": [JOB, "a", "hello"],
+        "recall": [JOB, "a"],
     }[script]
 
 

@@ -20,7 +20,7 @@ from tests.state.test_scripts import JOB, prepare
 Answer = Any
 SECOND: dict[str, Callable[[Answer], bool]] = {
     "answer": lambda row: row == [b"OK", []],
-    "call_begin": lambda row: row == [b"AGAIN", b"begun", []],
+    "call_begin": lambda row: row[:4] == [b"AGAIN", b"begun", [], 2],
     "call_settle": lambda row: row == [b"OK"],
     "cancel": lambda row: row == [b"ENDED", b"cancelled"],
     "claim": lambda row: row[0] == b"HELD" and row[1].isdigit(),
@@ -30,6 +30,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "give_back": lambda row: row == [b"STALE", b"retrying"],
     "open": lambda row: row == [b"EXISTS", JOB.encode()],
     "park": lambda row: row == [b"DEAD", b"waiting"],
+    "recall": lambda row: [each[:6] for each in row] == [[1, b"p", b"t.x", b"unsafe", b"begun", 1]],
     "refuse": lambda row: row == [b"NOTHING", b"failed"],
     "release": lambda row: row == [b"STALE", b"retrying"],
     "renew": lambda row: row == [],
@@ -76,7 +77,17 @@ def test_the_second_answer_is_as_the_header_says(stores: Stores, script: str) ->
     first = do(stores.scripts.run(script, *arguments))
     if script == "open":  # the job was opened before, with the same key
         assert first == [b"EXISTS", JOB.encode()]
-    elif script not in {"renew", "emit", "call_settle", "expire", "retire", "census", "sweep_ready", "sweep_doubts"}:
+    elif script not in {
+        "renew",
+        "emit",
+        "call_settle",
+        "expire",
+        "retire",
+        "census",
+        "sweep_ready",
+        "sweep_doubts",
+        "recall",
+    }:
         assert not SECOND[script](first), first
     once = everything(stores)
 

@@ -1,14 +1,14 @@
 -- call_begin: before a call of a step is sent: replay it, refuse it, or reserve its cost and record the intent.
--- ARGV job step fence number fingerprint tool amounts (kind=amount,...)
--- answers {GO, '', low} first time | {AGAIN, state, low} sent before, outcome unknown or certainly not executed; low: the kinds
---   of which 80 % are used now for the first time | {REPLAY, state, answer}
---   | {DIVERGED, tool} another call has this number | {OVER, kind, spent, ceiling} | STALE state | DEAD why
+-- ARGV job step fence number fingerprint tool amounts (kind=amount,...) effect
+-- answers {GO, '', low, sends, ms} first time | {AGAIN, state, low, sends, ms} begun before, outcome unknown or certainly not
+--   executed; low: the kinds of which 80 % are used now for the first time; sends: how often it was begun, ms: since 1970, now
+--   | {REPLAY, state, answer} | {DIVERGED, tool} another call has this number | {OVER, kind, spent, ceiling} | STALE state | DEAD why
 -- Repeating it answers AGAIN: what the first had reserved counts as spent, as if that attempt had been sent.
--- USES held moves ledger
+-- USES clock held moves ledger
 local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
-local key = OF.calls .. job
+local key, at = OF.calls .. job, now()
 local f = redis.call('HMGET', key, n .. 'state', n .. 'print', n .. 'held', n .. 'out', n .. 'tool')
 if f[1] and f[2] ~= ARGV[5] then return {'DIVERGED', f[5]} end
 if f[1] == 'done' or f[1] == 'rejected' then return {'REPLAY', f[1], f[4]} end
@@ -18,6 +18,10 @@ if f[1] == 'begun' then -- its holder died: it may have been sent
 end
 local over, low = reserve(job, step, ARGV[7])
 if over then return {'OVER', unpack(over)} end
-redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', ARGV[7], n .. 'fence', ARGV[3])
-redis.call('ZADD', INDEX.begun, redis.call('HGET', OF.job .. job, step .. '.until'), job .. '.' .. step .. ':' .. ARGV[4])
-return {f[1] and 'AGAIN' or 'GO', f[1] or '', low}
+redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', ARGV[7],
+  n .. 'fence', ARGV[3], n .. 'effect', ARGV[8], n .. 'at', at)
+local sends = redis.call('HINCRBY', key, n .. 'sends', 1)
+local s = redis.call('HMGET', OF.job .. job, step .. '.until', step .. '.calls')
+if tonumber(s[2] or 0) < tonumber(ARGV[4]) then redis.call('HSET', OF.job .. job, step .. '.calls', ARGV[4]) end
+redis.call('ZADD', INDEX.begun, s[1], job .. '.' .. step .. ':' .. ARGV[4])
+return {f[1] and 'AGAIN' or 'GO', f[1] or '', low, sends, at}

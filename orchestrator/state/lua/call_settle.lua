@@ -2,13 +2,21 @@
 -- ARGV job step fence number state (done | rejected | unknown | unsent) answer (JSON) actual (kind=amount,...)
 -- answers {OK} | STALE state | DEAD why; repeating it answers OK and charges nothing.
 -- unsent: certainly not executed, so it costs nothing. Where nothing is held any more, the job's end has settled it.
+-- What an earlier attempt began may have been sent: it is charged first, and then its outcome is unknown. What became of a
+-- call whose outcome is unknown can be learned later, and costs nothing more.
 -- USES held moves ledger
 local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
 local key = OF.calls .. job
-local f = redis.call('HMGET', key, n .. 'state', n .. 'held', n .. 'tool')
-local late = f[1] == 'unknown' and (ARGV[5] == 'done' or ARGV[5] == 'rejected') -- the sweeper has charged what was held
+local f = redis.call('HMGET', key, n .. 'state', n .. 'held', n .. 'tool', n .. 'fence')
+if f[1] == 'begun' and f[4] ~= ARGV[3] then
+  charge(job, f[2], f[2])
+  redis.call('HSET', key, n .. 'state', 'unknown', n .. 'held', '')
+  redis.call('ZREM', INDEX.begun, job .. '.' .. step .. ':' .. ARGV[4])
+  f[1], f[2] = 'unknown', ''
+end
+local late = f[1] == 'unknown' and (ARGV[5] == 'done' or ARGV[5] == 'rejected')
 if f[1] ~= 'begun' and not late then return {'OK'} end
 charge(job, f[2], (late or ARGV[5] == 'unsent') and '' or ARGV[7])
 redis.call('ZREM', INDEX.begun, job .. '.' .. step .. ':' .. ARGV[4])

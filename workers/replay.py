@@ -1,0 +1,94 @@
+"""Matches what this attempt of a step asks with what its earlier attempts have asked. It sends nothing.
+
+The rule, and why no effect is doubled by a specialist that asks otherwise when it runs again:
+
+1. A call takes the first recorded call of the very same question (tool and arguments) that this attempt has not taken
+   yet, whatever its place, with its number: its key is the same on every attempt.
+2. A question that was never asked gets a number that no attempt has used: a key never stands for two questions.
+3. Before an effect is sent under a new number, this attempt must have taken every effect that is on record (done, begun
+   or unknown). Else the attempt has diverged, and the specialist's policy decides.
+4. A step does not succeed before it has taken them all either: no effect is left that its output does not know of.
+
+What is on record is read once an attempt. That is enough: only the holder of the step's lease adds to it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from orchestrator.state.calls import LOOK_UP, Recorded
+
+
+@dataclass(eq=False)
+class Call:
+    """A call of this attempt: its number, and what is on record of it."""
+
+    tool: str
+    asked: str
+    number: int = 0
+    row: Recorded | None = None
+
+
+class Replay:
+    """The calls of one attempt."""
+
+    def __init__(self, recall: Callable[[], Awaitable[Sequence[Recorded]]] | None = None) -> None:
+        """`recall` reads what is on record; None: this is the first attempt."""
+        self._recall, self._reading = recall, asyncio.Lock()
+        self._left: list[Recorded] = []
+        self._calls: list[Call] = []
+        self._last = 0
+
+    async def ask(self, tool: str, asked: str) -> Call:
+        """Number a call. Calls that are asked side by side are numbered in the order in which they were asked."""
+        call = Call(tool, asked)
+        self._calls.append(call)
+        try:
+            await self._read()
+        except BaseException:
+            if call in self._calls:  # a call that was cancelled takes nothing
+                self._calls.remove(call)
+            raise
+        self._match()
+        return call
+
+    async def outstanding(self) -> list[Recorded]:
+        """The effects on record that this attempt has not taken, by number; those asked side by side count as taken."""
+        await self._read()
+        if any(row.changed_something for row in self._left):
+            await asyncio.sleep(0)  # the other calls of a gather() ask in this turn of the loop
+        return [row for row in self._left if row.changed_something]
+
+    @property
+    def passed(self) -> Recorded | None:
+        """The first call on record that this attempt has not taken."""
+        return next((row for row in self._left if row.effect != LOOK_UP), None)
+
+    def fresh(self) -> int:
+        """A number that no attempt has used."""
+        self._last += 1
+        return self._last
+
+    def take(self, call: Call, row: Recorded) -> None:
+        """Let a call stand for one on record that asked otherwise."""
+        self._left.remove(row)
+        call.number, call.row = row.number, row
+
+    async def _read(self) -> None:
+        if self._recall is None:
+            return
+        async with self._reading:
+            if self._recall is not None:
+                self._left = list(await self._recall())
+                self._last = max((row.number for row in self._left), default=0)
+                self._recall = None
+
+    def _match(self) -> None:
+        """Number those that wait, in order: the last of them to come back finds itself numbered."""
+        for call in self._calls:
+            row = next((row for row in self._left if row.asked == call.asked), None)
+            if row is None:
+                call.number = self.fresh()
+            else:
+                self.take(call, row)
+        self._calls.clear()
