@@ -89,6 +89,21 @@ def budget_answers(record: JobRecord, budget: Budget) -> dict[str, Any]:
     return {name: value for name, value in asked if value is not None}
 
 
+def one_in_doubt(questions: Sequence[Question]) -> Question:
+    """The question about a call in doubt, where there is just one.
+
+    Raises:
+        InvalidRequest: there is none, or there are several.
+    """
+    asked = [question for question in questions if question.kind == "in_doubt"]
+    if len(asked) == 1:
+        return asked[0]
+    if not asked:
+        raise InvalidRequest("the job does not ask about a call in doubt")
+    ids = ", ".join(question.id for question in asked)
+    raise InvalidRequest(f"{len(asked)} calls are in doubt: name one with --question ID: {ids}")
+
+
 def _find(record: JobRecord, name: str, kind: Kind) -> Sequence[Question | str]:
     """The open question of this name, or the id of one that was answered before."""
     found = [question for question in record.questions if name in {question.id, question.field}]

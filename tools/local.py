@@ -112,9 +112,10 @@ class Call:
         """Call it, with its arguments as the types it declares. What it raises is a definite no."""
         if said is not None:
             raise Rejected(tool.name, "a function of this process asks nothing, so it takes no answers")
+        asked_about = arguments.pop(KEY, key) if self._keyed else key  # a look-up is asked about another call's key
         given = self._given(tool.name, arguments)
         if self._keyed:
-            given[KEY] = key
+            given[KEY] = asked_about
         try:
             answer = await self._within(tool.name, timeout_s, given) if self._waits else self._function(**given)
         except (ToolFailure, NeedsInput):

@@ -60,9 +60,9 @@ class Journal:
                 tool = await self._tools.find(name, self._profile.tools)
                 tool.check(arguments)
                 span.set(names.EFFECT, tool.effect.value)
-                if call.row is None and await self._otherwise(call, tool, arguments, span):
-                    assert call.row is not None
-                    return await self._replayed(call.row, span)
+                new = call.row is None or call.row.state == "unsent"
+                if new and (row := await self._otherwise(call, tool, arguments, span)) is not None:
+                    return await self._replayed(row, span)
                 answer = await self._send(tool, arguments, call, timeout_s, span)
             except Unavailable as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
@@ -92,20 +92,20 @@ class Journal:
         span.answer(value, replayed=True)
         return value
 
-    async def _otherwise(self, call: Call, tool: Tool, arguments: dict[str, Any], span: Span) -> bool:
-        """A question that no attempt has asked: may it be sent? True: a recorded answer stands for it."""
+    async def _otherwise(self, call: Call, tool: Tool, arguments: dict[str, Any], span: Span) -> Recorded | None:
+        """A question that was certainly never sent: may it be? Answers what on record stands for it."""
         outstanding = await self._replay.outstanding() if tool.effect is not Effect.READ else []
         passed = outstanding[0] if outstanding else self._replay.passed
         if passed is None:
-            return False
+            return None
         span.event(Happening.DIVERGED, recorded=f"{passed.tool} as call {passed.number}")
         if not outstanding:
-            return False
+            return None
         if self._profile.diverged == "recorded":
             done = (row for row in outstanding if row.tool == tool.name and row.state == "done")
             if (row := next(done, None)) is not None:
                 self._replay.take(call, row)
-                return True
+                return row
         asked = f"{tool.name} {as_text(arguments)}"
         message = f"it asked for {asked}, before it had asked again for {await self._shown(passed)}"
         span.fail(Kind.DIVERGED, message)

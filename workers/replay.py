@@ -5,8 +5,8 @@ The rule, and why no effect is doubled by a specialist that asks otherwise when 
 1. A call takes the first recorded call of the very same question (tool and arguments) that this attempt has not taken
    yet, whatever its place, with its number: its key is the same on every attempt.
 2. A question that was never asked gets a number that no attempt has used: a key never stands for two questions.
-3. Before an effect is sent under a new number, this attempt must have taken every effect that is on record (done, begun
-   or unknown). Else the attempt has diverged, and the specialist's policy decides.
+3. Before an effect is sent that certainly never was, this attempt must have taken every effect that is on record
+   (done, begun or unknown). Else the attempt has diverged, and the specialist's policy decides.
 4. A step does not succeed before it has taken them all either: no effect is left that its output does not know of.
 
 What is on record is read once an attempt. That is enough: only the holder of the step's lease adds to it.

@@ -14,6 +14,7 @@ from orchestrator.budget import MICRO, Amount, Spend, named
 from orchestrator.job import Job, failure
 from orchestrator.state.records import Event, JobRecord, Question
 from orchestrator.status import JobStatus
+from orchestrator.telemetry.redaction import as_text
 
 console = Console(highlight=False)
 COLOURS = {
@@ -96,10 +97,24 @@ def show(record: JobRecord) -> None:
 
 def question_text(question: Question) -> Text:
     """A question and how to answer it."""
+    if question.kind == "in_doubt":
+        return _doubt_text(question)
     example = f" (e.g. {question.field}={question.example})" if question.example is not None else ""
     return Text.assemble(
         ("asks ", "yellow"), (question.field, "bold"), f": {question.prompt}{example}  [{question.id}]"
     )
+
+
+def _doubt_text(question: Question) -> Text:
+    """A call in doubt: what was sent, when and with which key, and the two ways to answer."""
+    call = question.details
+    lines = [
+        f": {question.prompt}  [{question.id}]",
+        f"  arguments {as_text(call['arguments'])}",
+        f"  key {call['key']}",
+    ]
+    lines.append("  answer with --happened RESULT (JSON) or --did-not-happen")
+    return Text.assemble(("in doubt ", "yellow"), (question.field, "bold"), "\n".join(lines))
 
 
 def amount(line: Amount, scale: float = 1) -> str:

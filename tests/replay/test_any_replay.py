@@ -1,0 +1,198 @@
+"""Specialists that ask otherwise each time they run, and die anywhere: no effect is ever doubled.
+
+The journal is the real one, on a real server; only the tools are of this process, so what really happened is known.
+"""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Awaitable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from orchestrator import Plan
+from orchestrator.state.calls import Begun, CallStore, Recorded
+from orchestrator.state.client import without_loop as do
+from orchestrator.state.keys import job as job_key
+from orchestrator.state.steps import Lease
+from orchestrator.telemetry import Spans
+from orchestrator.workflow import Profile, catalogue
+from tests.replay import world as module
+from tests.replay.world import Died, World
+from tests.state.conftest import Stores, stores_on
+from tests.support.valkey import valkey
+from tools.config import ToolConfig
+from tools.servers import ToolServers
+from workers.journal import Journal
+from workers.verdict import Failed, Parked, Stop
+
+JOB = "0" * 31 + "7"
+EFFECTS = {"book", "pay", "send"}
+Ask = tuple[str, str]
+Policy = Literal["stop", "recorded"]
+SIMPLE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
+asks = st.tuples(st.sampled_from(["search", "book", "pay", "send"]), st.sampled_from("AB"))
+scripts = st.lists(asks, min_size=1, max_size=5)
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[Stores]:
+    catalogue.profiles["a"] = Profile("a")
+    with valkey() as server:
+        one = stores_on(server.url)
+        yield one
+        one.client.close()
+
+
+class MortalStore(CallStore):
+    """The attempt may die before and after each thing it does to the record."""
+
+    begun = refunded = 0
+
+    async def begin(self, *words: Any, **more: Any) -> Begun:
+        module.world.fault([Died()])
+        begun = await super().begin(*words, **more)
+        self.begun += begun.answer in {"GO", "AGAIN"}
+        module.world.fault([Died()])
+        return begun
+
+    async def settle(self, lease: Lease, number: int, state: Any, value: Any, cost: Any) -> str:
+        module.world.fault([Died()])
+        answer = await super().settle(lease, number, state, value, cost)
+        self.refunded += answer == "OK" and state == "unsent"
+        module.world.fault([Died()])
+        return answer
+
+    async def recall(self, lease: Lease) -> list[Recorded]:
+        module.world.fault([Died()])
+        return await super().recall(lease)
+
+
+@dataclass
+class Play:
+    """One step, attempted again and again."""
+
+    stores: Stores
+    policy: Policy = "stop"
+    asked: list[Ask] = field(default_factory=list[Ask])
+
+    def __post_init__(self) -> None:
+        self.stores.command("FLUSHALL")
+        self.stores.open(Plan.chain("a"), JOB)
+        self.calls = MortalStore(self.stores.scripts)
+        block = {"module": "tests.replay.world", "surefoot": {"lookup": {"pay": "find_payment"}}}
+        self.tools = ToolServers(ToolConfig.model_validate({"mcpServers": {"desk": block}}))
+
+    def attempt(self, script: Sequence[Ask], *, side_by_side: bool = False, last: bool = False) -> str:
+        """Run it once; answers succeeded, diverged, waiting, again or died."""
+        self.stores.command("HSET", job_key(JOB), "a.until", 0)  # whoever held it is gone
+        claim = do(self.stores.steps.claim(JOB, "a"))
+        assert claim.answer == "CLAIMED", claim
+        lease, self.asked = Lease(JOB, "a", claim.fence), []
+        profile = Profile("a", tools=("desk.*",), diverged=self.policy)
+        journal = Journal(self.calls, self.tools, Spans(None), lease, claim, profile, last=last)
+        try:
+            asyncio.run(self.perform(journal, script, side_by_side=side_by_side))
+        except Died:
+            return "died"
+        except Stop as stop:
+            if isinstance(stop.verdict, Parked):
+                self.answer(lease, stop.verdict)
+                return "waiting"
+            return "diverged" if isinstance(stop.verdict, Failed) else "again"
+        return "succeeded"
+
+    async def perform(self, journal: Journal, script: Sequence[Ask], *, side_by_side: bool) -> None:
+        if side_by_side:
+            for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
+                if isinstance(done, BaseException):
+                    raise done
+        else:
+            for ask in script:
+                await self.call(journal, ask)
+        if (failed := await journal.left_out()) is not None:
+            raise Stop(failed)
+
+    def call(self, journal: Journal, ask: Ask) -> Awaitable[Any]:
+        self.asked.append(ask)
+        return journal.call(f"desk.{ask[0]}", {"item": ask[1]}, 60)
+
+    def answer(self, lease: Lease, parked: Parked) -> None:
+        """A person looks at the world, and says what is true."""
+        if do(self.stores.steps.park(lease, parked.questions)) != "OK":
+            return
+        for question in parked.questions:
+            result = module.world.happened(question.details["key"])
+            said = {"happened": True, "result": result} if result else {"happened": False}
+            do(self.stores.jobs.answer(JOB, {question.id: said}))
+
+    def check(self) -> None:
+        """What must be true at every moment."""
+        effects = module.world.effects
+        assert len({(name, key) for name, _, key in effects}) == len(effects), "an effect twice with one key"
+        line = do(self.stores.jobs.read(JOB)).spend.tool_calls
+        assert line.spent + line.reserved == self.calls.begun - self.calls.refunded, (
+            "what may have been sent is charged"
+        )
+
+    def happened(self) -> Counter[Ask]:
+        return Counter((name, item) for name, item, _ in module.world.effects)
+
+    def wanted(self) -> Counter[Ask]:
+        return Counter(ask for ask in self.asked if ask[0] in EFFECTS)
+
+
+@settings(max_examples=120, **SIMPLE)
+@given(tries=st.lists(scripts, min_size=1, max_size=6), seed=st.integers(0, 2**32), quiet=st.booleans())
+def test_whatever_it_asks_the_effects_are_those_of_the_attempt_that_succeeds(
+    stores: Stores, tries: list[list[Ask]], seed: int, *, quiet: bool
+) -> None:
+    play = Play(stores)
+    module.world = World(random.Random(seed), 0.0 if quiet else 0.15)
+    wanted = list[Counter[Ask]]()
+    for script in tries:
+        ended = play.attempt(script)
+        play.check()
+        wanted.append(play.wanted())
+        assert any(not play.happened() - each for each in wanted), "effects that no one attempt asked for together"
+        if ended == "succeeded":
+            assert play.happened() == play.wanted()
+            return
+
+
+@settings(max_examples=60, **SIMPLE)
+@given(tries=st.lists(scripts, min_size=1, max_size=6), seed=st.integers(0, 2**32))
+def test_where_answers_on_record_stand_for_others_there_are_as_many_effects_as_asked_for(
+    stores: Stores, tries: list[list[Ask]], seed: int
+) -> None:
+    play = Play(stores, "recorded")
+    module.world = World(random.Random(seed), 0.15)
+    for script in tries:
+        if play.attempt(script) == "succeeded":
+            assert Counter(name for name, _, _ in module.world.effects) == Counter(
+                n for n, _ in play.wanted().elements()
+            )
+            return
+        play.check()
+
+
+@settings(max_examples=50, **SIMPLE)
+@given(script=scripts, seed=st.integers(0, 2**32), side_by_side=st.booleans())
+def test_who_asks_the_same_again_never_diverges_and_ends(
+    stores: Stores, script: list[Ask], seed: int, *, side_by_side: bool
+) -> None:
+    play = Play(stores)
+    module.world = World(random.Random(seed), 0.2)
+    ended = ""
+    for _ in range(60):
+        ended = play.attempt(script, side_by_side=side_by_side)
+        play.check()
+        assert ended != "diverged"
+        if ended == "succeeded":
+            break
+    assert ended == "succeeded"
+    assert play.happened() == Counter(ask for ask in script if ask[0] in EFFECTS)

@@ -1,0 +1,85 @@
+"""Tools in this process whose effects are counted, and which lose answers, are away or see their caller die as told."""
+
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+from tools.effects import Effect
+from tools.local import tool
+from tools.outcome import OutcomeUnknown, Unavailable
+
+
+class Died(BaseException):
+    """The attempt was killed here: nothing of it runs any more."""
+
+
+@dataclass
+class World:
+    """What was sent and what really happened.
+
+    Attributes:
+        risk: the share of calls that meet a fault.
+        sent: key -> what was asked with it.
+        effects: (tool, item, key), in order.
+    """
+
+    rolled: random.Random = field(default_factory=random.Random)
+    risk: float = 0.0
+    sent: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
+    effects: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+
+    def receive(self, name: str, item: str, key: str) -> None:
+        assert self.sent.setdefault(key, (name, item)) == (name, item), f"{key} stands for two questions"
+
+    def fault(self, faults: list[BaseException]) -> None:
+        if self.rolled.random() < self.risk:
+            raise self.rolled.choice(faults)
+
+    def call(self, name: str, item: str, key: str, *, keyed: bool) -> dict[str, Any]:
+        self.receive(name, item, key)
+        self.fault([Unavailable(name, "away"), OutcomeUnknown(name, "lost"), Died()])
+        if not (keyed and any(key == known for _, _, known in self.effects)):
+            self.effects.append((name, item, key))
+        self.fault([OutcomeUnknown(name, "the answer is lost"), Died()])
+        return {"item": item, "key": key}
+
+    def happened(self, key: str) -> dict[str, Any] | None:
+        """The answer to the call with this key, if it had its effect."""
+        return next(({"item": item, "key": key} for _, item, known in self.effects if known == key), None)
+
+
+world = World()
+
+
+@tool(effect=Effect.READ)
+async def search(item: str, key: str) -> dict[str, Any]:
+    """Find something."""
+    world.receive("search", item, key)
+    world.fault([Unavailable("search", "away"), OutcomeUnknown("search", "lost"), Died()])
+    return {"found": item}
+
+
+@tool(effect=Effect.KEYED)
+async def book(item: str, key: str) -> dict[str, Any]:
+    """Book it, once a key."""
+    return world.call("book", item, key, keyed=True)
+
+
+@tool(effect=Effect.UNSAFE)
+async def pay(item: str, key: str) -> dict[str, Any]:
+    """Pay each time it is called; `find_payment` tells."""
+    return world.call("pay", item, key, keyed=False)
+
+
+@tool(effect=Effect.UNSAFE)
+async def send(item: str, key: str) -> dict[str, Any]:
+    """Send each time it is called, and nobody can tell."""
+    return world.call("send", item, key, keyed=False)
+
+
+@tool(effect=Effect.READ)
+async def find_payment(key: str) -> dict[str, Any]:
+    """Whether the payment of this key happened."""
+    world.fault([Unavailable("find_payment", "away"), Died()])
+    result = world.happened(key)
+    return {"found": result is not None, "result": result}
