@@ -3,7 +3,6 @@
 import asyncio
 import functools
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import fields
 from typing import Any
 
 import uuid_utils
@@ -26,6 +25,7 @@ from orchestrator.state.spans import SpanStore
 from orchestrator.status import JobStatus
 from orchestrator.telemetry import Telemetry, start, traceparent
 from orchestrator.telemetry.names import Happening
+from orchestrator.tenants import Tenants
 from orchestrator.workflow import Workflow, catalogue
 
 Request = str | Mapping[str, Any] | BaseModel
@@ -42,6 +42,7 @@ class Desk:
         self.canvas, self._wires = Canvas(application(settings)), WireForms(settings)
         message = self._wires.message() if settings.outbox else ""
         self.jobs = JobStore(Scripts(client, message), settings.retention_s)
+        self.tenants = Tenants(settings.tenants)
         catalogue.load(settings.workflows)
 
     def templates(self, plan: Plan | None) -> dict[str, str]:
@@ -65,7 +66,7 @@ class Desk:
             if name is not None and not 0 < len(str(name)) <= LONGEST_NAME:
                 raise InvalidRequest(f"{what} must be a text of 1 to {LONGEST_NAME} characters")
         flow = catalogue.workflow(workflow)
-        ceilings = _ceilings(budget, flow)
+        ceilings = self.tenants.of(tenant).allow(Budget.of(budget), flow.budget)
         job_id = uuid_utils.uuid7().hex
         with self.telemetry.spans.open_job(job_id, workflow, tenant=tenant) as span:
             taken = intake.take(flow, request, self.settings.request_bytes)
@@ -102,6 +103,7 @@ class Desk:
             questions=taken.questions,
             templates=self.templates(plan),
             at_ceiling=budget.at_ceiling or "fail",
+            day=self.tenants.of(tenant).day,
         )
 
     async def find(self, job_id: str) -> AsyncJob:
@@ -120,13 +122,6 @@ class Desk:
 
 async def _at_once(call: Callable[..., None], *args: Any) -> None:
     call(*args)
-
-
-def _ceilings(budget: Budget | Mapping[str, Any] | None, flow: Workflow) -> Budget:
-    given, default = Budget.of(budget), flow.budget
-    pairs = {each.name: (getattr(given, each.name), getattr(default, each.name)) for each in fields(Budget)}
-    merged: dict[str, Any] = {name: usual if own is None else own for name, (own, usual) in pairs.items()}
-    return Budget.of(merged | {"tools": {**default.tools, **given.tools}})
 
 
 class AsyncOrchestrator:

@@ -12,6 +12,8 @@ MICRO = 1_000_000
 KINDS = ("steps", "tool_calls", "tokens", "input_tokens", "output_tokens", "usd")
 TOOLS = "tools/"
 """Before a glob of tools: the kind of its own ceiling."""
+DAY = "day/"
+"""Before tokens or usd: what the tenant's jobs may spend together on a day."""
 UNLIMITED = -1
 AtCeiling = Literal["fail", "ask", "finish"]
 LARGEST = 2**53 - 1
@@ -21,6 +23,8 @@ GLOB, MOST_GLOBS = re.compile(r"[\w.*?\[\]!-]{1,128}", re.ASCII), 50
 
 def named(kind: str) -> str:
     """A kind of the ledger as people read it: "tool calls", "calls of flights.book_*"."""
+    if kind.startswith(DAY):
+        return f"{kind.removeprefix(DAY)} a day"
     return f"calls of {kind.removeprefix(TOOLS)}" if kind.startswith(TOOLS) else kind.replace("_", " ")
 
 
@@ -117,7 +121,10 @@ class Over:
     ceiling: str
 
     def __str__(self) -> str:
-        return f"{named(self.kind)} {self.used} of {self.ceiling}"
+        used, ceiling = int(self.used), int(self.ceiling)
+        if self.kind.endswith("usd"):
+            return f"{named(self.kind)} {used / MICRO:g} of {ceiling / MICRO:g}"
+        return f"{named(self.kind)} {used} of {ceiling}"
 
 
 @dataclass(frozen=True)

@@ -111,6 +111,8 @@ class AsyncJob:
 
     async def _reply(self, reply: Reply) -> None:
         """Store answers, and enqueue what goes on."""
+        for raised in reply.ceilings.values():
+            self._desk.tenants.of(reply.record.fields["tenant"]).check(raised)
         with self._desk.telemetry.spans.stage(Stage.ANSWER, self.id) as span:
             if reply.request:
                 await self._complete(reply, span)
@@ -151,6 +153,7 @@ class AsyncJob:
         raised, record = Budget.of(budget), await self.record()
         if raised.at_ceiling:
             raise InvalidRequest("at_ceiling is said when a job is submitted")
+        self._desk.tenants.of(record.fields["tenant"]).check(raised.ceilings())
         given = {kind: top for kind, top in raised.ceilings().items() if top >= 0}
         for kind, top in given.items():
             if top < (spent := record.spend.of(kind).spent):

@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     stop_s: float = Field(
         30.0, ge=0, le=3600, description="How long a worker told to stop lets running steps go on, seconds."
     )
+    tenants: Path | None = Field(
+        None, description="JSON file of what each tenant may spend (docs/budgets.md). Empty: no ceilings."
+    )
     attempts: int = Field(6, ge=1, le=100, description="Attempts of one step before it fails for good.")
     backoff_s: float = Field(
         0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; full jitter."

@@ -63,6 +63,7 @@ class NewJob:
     questions: Sequence[Question] = ()
     templates: Mapping[str, str] = field(default_factory=dict[str, str])
     at_ceiling: str = "fail"
+    day: Mapping[str, int] = field(default_factory=dict[str, int])
 
 
 class JobStore:
@@ -83,6 +84,8 @@ class JobStore:
             "version": job.version,
             "format": keys.FORMAT,
         }
+        if job.day:
+            fields |= {"purse": keys.purse(job.tenant)} | {f"day:{kind}": str(top) for kind, top in job.day.items()}
         answer = await self._scripts.run(
             "open",
             job.id,

@@ -30,6 +30,7 @@ FAMILIES = {
     "events": f"{PREFIX}events:",  # + job: stream
     "spans": f"{PREFIX}spans:",  # + job: list, the trace
     "key": f"{PREFIX}key:",  # + digest of tenant and submission key: string, the job
+    "tenant": f"{PREFIX}tenant:",  # + digest of the tenant: hash, what its jobs spend today
     "worker": f"{PREFIX}worker:",  # + name: string, the worker's heartbeat
 }
 STOPS = f"{PREFIX}stops"
@@ -59,6 +60,11 @@ def spans(job_id: str) -> str:
 def jobs(status: str) -> str:
     """The index of the jobs that have this status."""
     return FAMILIES["jobs"] + status
+
+
+def purse(tenant: str) -> str:
+    """A tenant's name in keys; hashed, since tenants may be named anything."""
+    return hashlib.sha256(tenant.encode()).hexdigest()[:40]
 
 
 def submission(tenant: str, key: str) -> str:

@@ -25,11 +25,18 @@ class Script:
     def load(cls, name: str, message: str) -> "Script":
         """Put the key names, the message's wire form and the parts it uses before a script."""
         body = (LUA / f"{name}.lua").read_text()
-        uses = re.search(r"^-- USES (.+)$", body, re.MULTILINE)
-        parts = [(LUA / "lib" / f"{part}.lua").read_text() for part in (uses.group(1).split() if uses else [])]
         constant = f"local MESSAGE = [==[{message}]==]\n"
-        text = "\n".join([keys.lua(), constant, *parts, body])
+        text = "\n".join([keys.lua(), constant, *_parts(body).values(), body])
         return cls(name, text, hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def _parts(text: str) -> dict[str, str]:
+    """The parts of `lua/lib/` that a text uses, each once, behind those that it uses itself."""
+    uses, found = re.search(r"^-- USES (.+)$", text, re.MULTILINE), dict[str, str]()
+    for name in uses.group(1).split() if uses else ():
+        part = (LUA / "lib" / f"{name}.lua").read_text()
+        found |= _parts(part) | {name: part}
+    return found
 
 
 class Scripts:

@@ -22,7 +22,7 @@ def asks(played: Stage, **budget: object) -> Job:
 
 def test_a_job_that_asks_goes_on_in_all_its_steps_with_one_answer(played: Stage) -> None:
     job = asks(played, tool_calls=3)  # three steps of two calls each, side by side
-    with pytest.raises(WaitingForInput, match="tool calls 3 of 3 are used and more are needed"):
+    with pytest.raises(WaitingForInput, match="tool calls 3 of 3 are used, and more is needed"):
         job.result(90)
     assert {(question.field, question.kind) for question in job.questions} == {("tool_calls", "budget")}
     before = len(job.questions)

@@ -157,7 +157,7 @@ def test_money_is_asked_and_raised_in_dollars(stores: Stores) -> None:
     begun = do(stores.calls.begin(lease, 2, "p", "t.x", Cost(micro_usd=1)))
     assert begun.over is not None
     asked = question("a", begun.over)
-    assert asked.prompt.startswith("1.5 of 1.5 USD are used")
+    assert asked.prompt.startswith("usd 1.5 of 1.5 are used")
     do(stores.steps.park(lease, [asked]))
     record = do(stores.jobs.read(JOB))
     assert match(record, {"usd": 2.25}).ceilings == {asked.id: {"usd": 2_250_000}}

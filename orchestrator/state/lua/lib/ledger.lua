@@ -1,5 +1,6 @@
 -- ledger: reserve before, settle after; spent + held never exceeds a ceiling. Money is in micro-USD.
 -- Amounts are written as kind=amount,kind=amount. What a glob of tools may be called is the kind tools/<glob>.
+-- USES day moves
 local function each(text) return string.gmatch(text, '([^,=]+)=(%d+)') end
 
 local function set_ceiling(job, kind, top)
@@ -19,8 +20,7 @@ local function warn(job, step, kind, used, top)
   return true
 end
 
--- A step that starts for the first time counts as one; so many are kept for others. Answers {used, ceiling} where it is one
--- too many.
+-- A step that starts first counts as one; so many are kept for others. Answers {used, ceiling} where it is one too many.
 local function count_step(job, step, used, top, kept)
   if tonumber(top) >= 0 and used + 1 + kept > tonumber(top) then return {used, top} end
   redis.call('HINCRBY', OF.job .. job, 'spent:steps', 1)
@@ -34,11 +34,14 @@ local function reserve(job, step, amounts)
   for kind, amount in each(amounts) do
     local f = redis.call('HMGET', key, 'max:' .. kind, 'spent:' .. kind, 'held:' .. kind)
     local used, top = (f[2] or 0) + (f[3] or 0), tonumber(f[1] or -1)
-    if top >= 0 and used + amount > top then return {kind, tostring(used), f[1]} end
+    if top >= 0 and used + amount > top then return {kind, string.format('%.0f', used), f[1]} end
+    local over = over_day(job, kind, amount)
+    if over then return over end
     all[kind] = {used + amount, top}
   end
   for kind, amount in each(amounts) do
     redis.call('HINCRBY', key, 'held:' .. kind, amount)
+    add_to_day(job, kind, 'held', amount)
     if warn(job, step, kind, all[kind][1], all[kind][2]) then low[#low + 1] = kind end
   end
   return nil, low
@@ -46,6 +49,12 @@ end
 
 -- What was reserved becomes free, what it really cost is spent.
 local function charge(job, reserved, actual)
-  for kind, amount in each(reserved) do redis.call('HINCRBY', OF.job .. job, 'held:' .. kind, '-' .. amount) end
-  for kind, amount in each(actual) do redis.call('HINCRBY', OF.job .. job, 'spent:' .. kind, amount) end
+  for kind, amount in each(reserved) do
+    redis.call('HINCRBY', OF.job .. job, 'held:' .. kind, '-' .. amount)
+    add_to_day(job, kind, 'held', '-' .. amount)
+  end
+  for kind, amount in each(actual) do
+    redis.call('HINCRBY', OF.job .. job, 'spent:' .. kind, amount)
+    add_to_day(job, kind, 'spent', amount)
+  end
 end

@@ -1,4 +1,5 @@
 -- moves: a job's status and its events.
+-- USES day
 -- A job is one hash. Its fields: status since workflow tenant request created trace total left live active parked failing ...
 --   left: steps not finished   live: offered, running or retrying   active: running   parked: waiting for an answer
 --   lasts: steps that nothing comes after, not begun yet
@@ -36,6 +37,8 @@ local function finish(job, status, at, ttl)
     if held and held ~= '0' then
       redis.call('HINCRBY', key, 'spent:' .. kind, held)
       redis.call('HSET', key, 'held:' .. kind, 0)
+      add_to_day(job, kind, 'held', '-' .. held)
+      add_to_day(job, kind, 'spent', held)
     end
   end
   redis.call('ZREM', INDEX.deadlines, job)
