@@ -1,0 +1,1 @@
+"""Larger runs of what the tests in `tests/crash` do: real servers, killed."""
