@@ -6,10 +6,12 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator import InvalidRequest, Job, Orchestrator
+from orchestrator.telemetry import names
 from tests.support.stage import ROOT, Stage, stage
 from tests.support.waiting import wait_until
 from tools.testing import DropAnswer, FaultServer
@@ -20,7 +22,7 @@ SUREFOOT = str(Path(sys.executable).with_name("surefoot"))
 @pytest.fixture
 def played(tmp_path: Path, fault_server: FaultServer) -> Iterator[Stage]:
     (tmp_path / "faults.json").write_text(f'{{"mcpServers": {{"faults": {json.dumps(fault_server.entry())}}}}}')
-    with stage(tmp_path, mcp_config=tmp_path / "faults.json", workflows="tests.replay.flows") as opened:
+    with stage(tmp_path, mcp_config=tmp_path / "faults.json", workflows="tests.replay.flows", trace=True) as opened:
         opened.worker()
         yield opened
 
@@ -30,6 +32,11 @@ def in_doubt(played: Stage) -> Job:
     job = app.submit({"item": "letter"}, workflow="post")
     wait_until(lambda: job.status == "waiting", "the job waits")
     return job
+
+
+def spans(job: Job, tool: str) -> list[dict[str, Any]]:
+    found = [json.loads(text) for text in job.spans]
+    return [span for span in found if span["name"] == f"execute_tool faults.{tool}"]
 
 
 def answer(played: Stage, *words: str) -> subprocess.CompletedProcess[str]:
@@ -48,6 +55,11 @@ def test_what_happened_is_taken_and_nothing_is_sent(played: Stage, fault_server:
     assert question.details["arguments"] == {"item": "letter"}
     assert question.details["key"] == f"{job.id}.post:1"
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\+00:00", question.details["sent"])
+
+    wait_until(lambda: spans(job, "send"), "the span is there")
+    (span,) = spans(job, "send")
+    told = (names.EFFECT, names.OUTCOME, names.ERROR_TYPE)
+    assert [span["attributes"][name] for name in told] == ["unsafe", "in doubt", "in doubt"]
 
     both = answer(played, job.id, "--happened", "1", "--did-not-happen")
     assert both.returncode != 0

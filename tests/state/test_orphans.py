@@ -129,3 +129,20 @@ def test_of_many_sweepers_one_has_its_turn(stores: Stores) -> None:
     stores.command("DEL", keys.INDEXES["turn"])
     assert do(stores.sweeper.turn(0.001))
     wait_until(lambda: do(stores.sweeper.turn(60)), "the next has its turn")
+
+
+def test_what_became_of_a_dead_attempts_call_is_learned_once_and_costs_nothing_more(stores: Stores) -> None:
+    stores.open(Plan.chain("a"), JOB, tool_calls=5)
+    do(stores.calls.begin(stores.claim(JOB, "a"), 1, "p", "t.x", CALL))
+    stores.command("HSET", keys.job(JOB), "a.until", 1)  # its holder died
+    again = stores.claim(JOB, "a")
+    for _ in range(3):
+        assert do(stores.calls.settle(again, 1, "unknown", None, CALL)) == "OK"
+        (row,) = do(stores.calls.recall(again))
+        assert (row.state, row.sends, row.unsettled, row.changed_something) == ("unknown", 1, True, True)
+    for _ in range(3):
+        assert do(stores.calls.settle(again, 1, "done", {"n": 1}, CALL)) == "OK"
+    assert do(stores.calls.stored(again, 1)) == {"n": 1}
+    line = do(stores.jobs.read(JOB)).spend.tool_calls
+    assert (line.spent, line.reserved) == (1, 0)
+    assert stores.command("ZCARD", keys.INDEXES["begun"]) == 0
