@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -84,10 +84,11 @@ def stage_on(broker: str, folder: Path, **settings: Any) -> Generator[Stage]:
 
 @contextmanager
 def stage(folder: Path, **settings: Any) -> Generator[Stage]:
-    """Set the stage, and clear it."""
+    """Set the stage, and clear it; `server_options` are Valkey's, all else are settings."""
+    server_options: Sequence[str] = settings.pop("server_options", ())
     config = folder / "mcp.json"
     config.write_text(json.dumps({"mcpServers": {"desk": {"module": "tests.support.ledger"}}}))
-    with valkey() as server:
+    with valkey(*server_options) as server:
         shared: dict[str, Any] = {**QUICK, "trace": False, **settings}
         own = {f"SUREFOOT_{name.upper()}": str(value) for name, value in shared.items()}
         environment = {

