@@ -55,7 +55,9 @@ def on_broker(settings: Settings) -> dict[str, Any]:
             "task_reject_on_worker_lost": True,
         }
     # Without acknowledgements two of three round trips a message go; what a dead worker had fetched the sweeper finds.
-    return events | {"broker_url": url, "broker_transport_options": {"ack_emulation": False, "body_encoding": None}}
+    own = {"ack_emulation": False, "body_encoding": None}
+    # redis-py has a replica's refusal as an error of the channel, which would end the worker
+    return events | {"broker_url": url, "broker_transport_options": own, "broker_channel_error_retry": True}
 
 
 def is_amqp(url: str) -> bool:

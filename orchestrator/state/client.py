@@ -66,6 +66,8 @@ def refused(error: ReplyError) -> SurefootError | None:
     if text.startswith("OOM"):
         what = "raise its maxmemory, or keep finished jobs for a shorter time (SUREFOOT_RETENTION_S)"
         return Overloaded(f"Redis has no memory left: {what}; {text}", retry_after_s=5)
+    if "unauthenticated" in text:  # what a command of more than ten words gets instead of NOAUTH
+        text = f"NOAUTH {text}"
     word = "NOPERM" if "ACL failure in script" in text else text.partition(" ")[0]
     if word in REFUSALS:
         return StoreRefused(f"Redis refuses: {REFUSALS[word]}; check SUREFOOT_REDIS_URL; {text}")

@@ -1,16 +1,40 @@
-"""Redis with no memory left: clients are told what to do; workers wait, burn no attempt, and go on."""
+"""Redis full, a replica, or with another password: clear errors for clients, workers wait and go on."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from orchestrator.errors import Overloaded
+from orchestrator import Orchestrator
+from orchestrator.errors import Overloaded, StoreRefused
 from orchestrator.state.client import SyncClient, without_loop
 from tests.support.stage import stage
 from tests.support.waiting import wait_until
 
 
-def test_clients_are_told_and_workers_wait(tmp_path: Path) -> None:
+@dataclass(frozen=True)
+class Trouble:
+    """What is done to the server and undone, and what Redis and we call it."""
+
+    done: str
+    undone: str
+    code: str
+    error: type[Exception]
+    said: str
+
+
+TROUBLES = {
+    "full": Trouble("CONFIG SET maxmemory 1", "CONFIG SET maxmemory 0", "OOM", Overloaded, "raise its maxmemory"),
+    "replica": Trouble("REPLICAOF 127.0.0.1 1", "REPLICAOF NO ONE", "READONLY", StoreRefused, "takes no writes"),
+    "password": Trouble(
+        "CONFIG SET requirepass x", "ACL SETUSER default nopass", "NOAUTH", StoreRefused, "wrong or missing password"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", TROUBLES)
+def test_clients_are_told_and_workers_wait(tmp_path: Path, name: str) -> None:
+    trouble = TROUBLES[name]
     with stage(tmp_path, lease_s=60) as played:
         worker = played.worker()
         job = played.app.submit({"item": "bed"}, workflow="gated")
@@ -22,15 +46,20 @@ def test_clients_are_told_and_workers_wait(tmp_path: Path) -> None:
 
         def refusals() -> int:
             lines = command("INFO errorstats").decode().splitlines()
-            return sum(int(line.partition("count=")[2]) for line in lines if line.startswith("errorstat_OOM:"))
+            return sum(
+                int(line.partition("count=")[2]) for line in lines if line.startswith(f"errorstat_{trouble.code}:")
+            )
 
-        command("CONFIG SET maxmemory 1")
-        with pytest.raises(Overloaded, match="raise its maxmemory"):
-            played.app.submit({"item": "bed"}, workflow="gated")
+        command(trouble.done)
+        command("CLIENT KILL TYPE normal")
+        with pytest.raises(trouble.error, match=trouble.said):
+            Orchestrator(redis_url=played.server.url, workflows=("tests.support.flows",), trace=False).submit(
+                {"item": "bed"}, workflow="gated"
+            )
         before = refusals()
         played.open_gate()
         wait_until(lambda: refusals() > before + 3, "the worker has tried again and again")
-        command("CONFIG SET maxmemory 0")
+        command(trouble.undone)
 
         assert job.result(60) == {"through": "bed"}
         assert job.steps[0].attempts == 1
