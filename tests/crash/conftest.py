@@ -1,0 +1,39 @@
+"""Theatres of the kill matrix: one for each broker and pool, shared by its cells."""
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from orchestrator import Orchestrator
+from tests.crash.matrix import Theatre
+from tests.support.stage import stage_on
+from tools.testing import FaultServer
+
+FLOWS = "tests.crash.boundaries"
+
+
+@contextmanager
+def theatre_on(broker: str, folder: Path) -> Generator[Theatre]:
+    """Set it up, and clear it."""
+    with FaultServer(folder / "faults") as faults:
+        config = folder / "faults.json"
+        config.write_text(json.dumps({"mcpServers": {"faults": faults.entry(timeout_s=30)}}))
+        with stage_on(broker, folder, mcp_config=config, workflows=FLOWS, attempts=20) as played:
+            armed = folder / "armed"
+            played.environment["TEST_ARMED"] = str(armed)
+            broker_url = played.broker_url or None
+            app = Orchestrator(redis_url=played.server.url, broker_url=broker_url, workflows=(FLOWS,), trace=False)
+            try:
+                yield Theatre(played, app, faults, armed)
+            finally:
+                app.close()
+
+
+@pytest.fixture(scope="module")
+def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
+    """`request.param` is the broker and the pool."""
+    with theatre_on(request.param[0], tmp_path_factory.mktemp("theatre")) as made:
+        yield made
