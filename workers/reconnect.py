@@ -9,7 +9,7 @@ from celery.exceptions import WorkerShutdown
 from celery.worker import state
 from celery.worker.consumer import Consumer
 
-from orchestrator.application import Application, explained, refused
+from orchestrator.application import explained, refused
 
 log = structlog.get_logger(__name__)
 REFUSED_EXIT = 2
@@ -36,8 +36,8 @@ class QuickConsumer(Consumer):
         def report(error: Exception, interval_s: float) -> None:
             log.warning("broker unreachable", broker=conn.as_uri(), error=str(error), again_in_s=interval_s)
 
-        assert isinstance(self.app, Application)
-        attempts = self.app.conf.broker_connection_max_retries
+        app: Any = self.app
+        attempts = app.conf.broker_connection_max_retries
         try:
             connected = conn.ensure_connection(
                 report, attempts, FIRST_S, STEP_S, LONGEST_S, callback=state.maybe_shutdown
@@ -45,7 +45,7 @@ class QuickConsumer(Consumer):
         except Exception as error:
             if refused(error):
                 log.critical("worker: ended, waiting would be in vain", error=explained(error))
-                self.app.exit_code = REFUSED_EXIT  # Celery keeps the exit code of its own to itself
+                app.exit_code = REFUSED_EXIT  # Celery keeps the exit code of its own to itself
                 raise WorkerShutdown(REFUSED_EXIT) from error
             raise
         self.first_connection_attempt = False
