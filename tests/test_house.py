@@ -179,3 +179,10 @@ def test_the_orchestrators_public_names_are_these() -> None:
 def test_the_workers_public_names_are_these() -> None:
     assert set(workers.__all__) == {"StepContext", "specialist"}
     assert all(hasattr(workers, name) for name in workers.__all__)
+
+
+@pytest.mark.xdist_group("house")
+def test_tests_of_a_group_stay_together(request: pytest.FixtureRequest) -> None:
+    """What a module's tests share is started once: xdist groups them by what it adds to their ids, if pytest lets it."""
+    grouped = request.config.getoption("loadgroup", default=False)
+    assert not grouped or request.node.nodeid.endswith("@house")
