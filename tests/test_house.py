@@ -183,6 +183,6 @@ def test_the_workers_public_names_are_these() -> None:
 
 @pytest.mark.xdist_group("house")
 def test_tests_of_a_group_stay_together(request: pytest.FixtureRequest) -> None:
-    """What a module's tests share is started once: xdist groups them by what it adds to their ids, if pytest lets it."""
+    """What a module's tests share is started once: xdist groups them by what it adds to their ids."""
     grouped = request.config.getoption("loadgroup", default=False)
     assert not grouped or request.node.nodeid.endswith("@house")

@@ -9,7 +9,7 @@ from orchestrator.state import keys
 from orchestrator.state.scripts import Scripts
 from orchestrator.status import JobStatus
 
-BATCH, BATCHES = 100, 10
+BATCH, BATCHES = 50, 20
 """Most things that one script puts right (Redis serves nobody else meanwhile), and most such scripts in a sweep."""
 
 
