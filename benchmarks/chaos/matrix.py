@@ -24,8 +24,8 @@ console = Console(highlight=False)
 def play(cells: Sequence[Cell]) -> dict[Cell, str]:
     """Each cell's outcome: "once", "asked a person, once", or what was wrong."""
     outcomes: dict[Cell, str] = {}
-    stages = sorted(cells, key=_stage)
-    for (broker, pool), group in groupby(stages, key=_stage):
+    staged = sorted(cells, key=lambda cell: cell.stage)
+    for (broker, pool), group in groupby(staged, key=lambda cell: cell.stage):
         with tempfile.TemporaryDirectory() as folder, theatre_on(broker, Path(folder)) as theatre:
             for cell in group:
                 begun = time.monotonic()
@@ -44,10 +44,6 @@ def play(cells: Sequence[Cell]) -> dict[Cell, str]:
                 )
         console.print(f"{broker}, {pool}: done")
     return outcomes
-
-
-def _stage(cell: Cell) -> tuple[str, str]:
-    return cell.broker, cell.whom.partition(" ")[0]
 
 
 def report(outcomes: dict[Cell, str]) -> None:

@@ -34,6 +34,6 @@ def theatre_on(broker: str, folder: Path) -> Generator[Theatre]:
 
 @pytest.fixture(scope="module")
 def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    """`request.param` is the broker and the pool."""
-    with theatre_on(request.param[0], tmp_path_factory.mktemp("theatre")) as made:
+    """`request.param` is "<broker> <pool>"."""
+    with theatre_on(request.param.partition(" ")[0], tmp_path_factory.mktemp("theatre")) as made:
         yield made

@@ -37,6 +37,11 @@ class Cell:
         return f"{self.boundary} / {self.whom} / {self.broker} / {EFFECTS[self.tool]}"
 
     @property
+    def stage(self) -> tuple[str, str]:
+        """Broker and pool: where it can be played."""
+        return self.broker, self.whom.partition(" ")[0]
+
+    @property
     def in_doubt(self) -> bool:
         """Whether a person must be asked."""
         return self.tool == "send" and self.boundary in MAY_BE_DONE
@@ -85,7 +90,7 @@ class Theatre:
 
     def worker(self, cell: Cell) -> None:
         """Have a living worker of the cell's pool."""
-        pool = cell.whom.partition(" ")[0]
+        pool = cell.stage[1]
         if not any(process.poll() is None for process in self.stage.workers):
             self.stage.worker("--pool", pool, "--concurrency", "4" if pool == "prefork" else "20")
 

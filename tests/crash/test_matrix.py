@@ -8,13 +8,13 @@ from tests.crash.matrix import ALL, BOUNDARIES, CELLS, EFFECTS, WHOM, Cell, Thea
 
 CHOSEN = pairwise(CELLS)
 ITEMS = itertools.count()
+THEATRES = {stage: f"{stage[0]} {stage[1]}" for stage in sorted({cell.stage for cell in CELLS})}
+"""The very same object for the cells of one theatre: pytest compares parameters of shared fixtures by identity."""
 
 
 def parameters(cell: Cell) -> object:
-    pool = cell.whom.partition(" ")[0]
-    return pytest.param(
-        (cell.broker, pool), cell, id=str(cell), marks=pytest.mark.xdist_group(f"matrix-{cell.broker}-{pool}")
-    )
+    theatre = THEATRES[cell.stage]
+    return pytest.param(theatre, cell, id=str(cell), marks=pytest.mark.xdist_group(theatre.replace(" ", "-")))
 
 
 @pytest.mark.parametrize(("theatre", "cell"), [parameters(cell) for cell in CHOSEN], indirect=["theatre"])
