@@ -1,8 +1,8 @@
 """Theatres of the kill matrix: one for each broker and pool, shared by its cells."""
 
 import json
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
@@ -33,7 +33,15 @@ def theatre_on(broker: str, folder: Path) -> Generator[Theatre]:
 
 
 @pytest.fixture(scope="module")
-def theatre(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theatre]:
-    """`request.param` is "<broker> <pool>"."""
-    with theatre_on(request.param.partition(" ")[0], tmp_path_factory.mktemp("theatre")) as made:
-        yield made
+def theatres(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, str], Theatre]]:
+    """The theatre of a broker and a pool, made when it is first asked for."""
+    made: dict[tuple[str, str], Theatre] = {}
+    with ExitStack() as opened:
+
+        def theatre(broker: str, pool: str) -> Theatre:
+            if (broker, pool) not in made:
+                folder = tmp_path_factory.mktemp("theatre")
+                made[broker, pool] = opened.enter_context(theatre_on(broker, folder))
+            return made[broker, pool]
+
+        yield theatre

@@ -1,6 +1,7 @@
 """SIGKILL at every boundary, pairwise; `python -m benchmarks.chaos.matrix` plays every cell."""
 
 import itertools
+from collections.abc import Callable
 
 import pytest
 
@@ -8,18 +9,15 @@ from tests.crash.matrix import ALL, BOUNDARIES, CELLS, EFFECTS, WHOM, Cell, Thea
 
 CHOSEN = pairwise(CELLS)
 ITEMS = itertools.count()
-THEATRES = {stage: f"{stage[0]} {stage[1]}" for stage in sorted({cell.stage for cell in CELLS})}
-"""The very same object for the cells of one theatre: pytest compares parameters of shared fixtures by identity."""
 
 
-def parameters(cell: Cell) -> object:
-    theatre = THEATRES[cell.stage]
-    return pytest.param(theatre, cell, id=str(cell), marks=pytest.mark.xdist_group(theatre.replace(" ", "-")))
+def parameter(cell: Cell) -> object:
+    return pytest.param(cell, id=str(cell), marks=pytest.mark.xdist_group("-".join(cell.stage)))
 
 
-@pytest.mark.parametrize(("theatre", "cell"), [parameters(cell) for cell in CHOSEN], indirect=["theatre"])
-def test_nothing_is_lost_and_nothing_doubled(theatre: Theatre, cell: Cell) -> None:
-    theatre.play(cell, f"bed-{next(ITEMS)}")
+@pytest.mark.parametrize("cell", [parameter(cell) for cell in CHOSEN])
+def test_nothing_is_lost_and_nothing_doubled(theatres: Callable[[str, str], Theatre], cell: Cell) -> None:
+    theatres(*cell.stage).play(cell, f"bed-{next(ITEMS)}")
 
 
 def test_every_pair_meets_and_what_cannot_be_says_why() -> None:
