@@ -29,11 +29,11 @@ async def letter(step: StepContext, request: Errand) -> dict[str, Any]:
     return await step.call("faults.send", item=request.item)
 
 
-@specialist("stay", tools=["hotels.book"])
+@specialist("lodging", tools=["hotels.book"])
 async def stay(step: StepContext, request: Stay) -> dict[str, Any]:
     return await step.call("hotels.book", offer_id=request.offer_id, guests=2)
 
 
 Workflow("errand", request=Errand, plan=lambda _: Plan.chain("errand"))
 Workflow("letter", request=Errand, plan=lambda _: Plan.chain("letter"))
-Workflow("stay", request=Stay, plan=lambda _: Plan.chain("stay"))
+Workflow("lodging", request=Stay, plan=lambda _: Plan.chain("lodging"))

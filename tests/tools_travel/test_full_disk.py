@@ -82,7 +82,7 @@ def test_a_step_waits_for_room_and_books_once(tmp_path: Path) -> None:
             Limited(served.process.pid).fill()
             played.worker()
             app = Orchestrator(redis_url=played.server.url, workflows=("tests.testing.flows",), trace=False)
-            job = app.submit({"offer_id": OFFER}, workflow="stay")
+            job = app.submit({"offer_id": OFFER}, workflow="lodging")
             wait_until(lambda: job.steps[0].attempts > 1, "the step has tried, and tries again")
             Limited(served.process.pid).free()
             assert job.result(100)["status"] == "booked"
