@@ -18,7 +18,7 @@ from tools.testing import DropAnswer, FaultServer, Malformed, Mix, Reset, TooMan
 def app(tmp_path: Path, fault_server: FaultServer) -> Iterator[Orchestrator]:
     """Surefoot with one worker; its tool server `shop` is the fault server."""
     config = tmp_path / "mcp.json"
-    config.write_text(json.dumps({"mcpServers": {"shop": fault_server.entry(timeout_s=5)}}))
+    config.write_text(json.dumps({"mcpServers": {"shop": fault_server.entry(timeout_s=2)}}))
     with EmbeddedServer(tmp_path / "home") as server:
         settings = {
             "SUREFOOT_REDIS_URL": server.redis_url,

@@ -12,7 +12,7 @@ import structlog
 
 from tools.config import Extras
 from tools.effects import Effect
-from tools.outcome import OutcomeUnknown, Rejected, ToolFailure
+from tools.outcome import OutcomeUnknown, Rejected, ToolFailure, Unavailable
 from tools.schema import InvalidSchema, Schema
 
 log = structlog.get_logger(__name__)
@@ -25,9 +25,7 @@ ANYTHING = Schema({})
 class Caller(Protocol):
     """What a tool is called through."""
 
-    async def call(
-        self, tool: "Tool", arguments: dict[str, Any], key: str, timeout_s: float, said: "Said | None"
-    ) -> Any:
+    async def call(self, tool: "Tool", arguments: dict[str, Any], way: "Way") -> Any:
         """Call it once."""
         ...
 
@@ -43,6 +41,33 @@ class Said:
 
     answers: Mapping[str, Mapping[str, Any] | None]
     request_state: str | None
+
+
+@dataclass(frozen=True)
+class Way:
+    """How one call travels.
+
+    Attributes:
+        key: its deduplication key.
+        timeout_s: what is left for it, seconds.
+        said: what it goes on with, if it asked something.
+        ours: whether it may still be sent, asked at the last moment: a process that was stopped in between cannot know
+            what others have done meanwhile.
+    """
+
+    key: str
+    timeout_s: float
+    said: Said | None = None
+    ours: Callable[[], bool] = lambda: True
+
+    def check(self, tool: str) -> None:
+        """Before it is sent.
+
+        Raises:
+            Unavailable: it is not.
+        """
+        if not self.ours():
+            raise Unavailable(tool, "the lease may have run out before it was sent: not sent")
 
 
 @dataclass(frozen=True)
@@ -88,7 +113,15 @@ class Tool:
         if problems := self.arguments.problems(dict(arguments)):
             raise Rejected(self.name, f"invalid arguments: {problems}")
 
-    async def call(self, arguments: Mapping[str, Any], *, key: str, timeout_s: float, said: Said | None = None) -> Any:
+    async def call(
+        self,
+        arguments: Mapping[str, Any],
+        *,
+        key: str,
+        timeout_s: float,
+        said: Said | None = None,
+        ours: Callable[[], bool] = lambda: True,
+    ) -> Any:
         """Call it once. Returns the structured answer, else its text, else its content as a list.
 
         Args:
@@ -96,6 +129,7 @@ class Tool:
             key: the deduplication key; a continuation of a call that asked something has its own.
             timeout_s: what is left for it; its server's own limit holds too.
             said: goes on with a call that raised NeedsInput.
+            ours: asked just before it is sent; where it says no, the call is unavailable.
 
         Raises:
             Rejected: a definite no.
@@ -103,7 +137,7 @@ class Tool:
             OutcomeUnknown: sent, and nobody knows.
             NeedsInput: it asks a person first.
         """
-        return await self.caller.call(self, dict(arguments), key, min(timeout_s, self.timeout_s), said)
+        return await self.caller.call(self, dict(arguments), Way(key, min(timeout_s, self.timeout_s), said, ours))
 
     def unusable(self, why: str) -> ToolFailure:
         """The outcome of a call that was executed, and whose answer cannot be used.

@@ -17,7 +17,7 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from tools.catalogue import Said, Signature, Tool, described
+from tools.catalogue import Signature, Tool, Way, described
 from tools.config import ServerConfig
 from tools.effects import Effect, configured
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, ToolFailure
@@ -108,16 +108,18 @@ class Call:
         self._parameters = _parameters(function)
         self.schema = self._parameters.model_json_schema()
 
-    async def call(self, tool: Tool, arguments: dict[str, Any], key: str, timeout_s: float, said: Said | None) -> Any:
+    async def call(self, tool: Tool, arguments: dict[str, Any], way: Way) -> Any:
         """Call it, with its arguments as the types it declares. What it raises is a definite no."""
-        if said is not None:
+        if way.said is not None:
             raise Rejected(tool.name, "a function of this process asks nothing, so it takes no answers")
-        asked_about = arguments.pop(KEY, key) if self._keyed else key  # a look-up is asked about another call's key
+        # a look-up is asked about another call's key
+        asked_about = arguments.pop(KEY, way.key) if self._keyed else way.key
         given = self._given(tool.name, arguments)
         if self._keyed:
             given[KEY] = asked_about
+        way.check(tool.name)
         try:
-            answer = await self._within(tool.name, timeout_s, given) if self._waits else self._function(**given)
+            answer = await self._within(tool.name, way.timeout_s, given) if self._waits else self._function(**given)
         except (ToolFailure, NeedsInput):
             raise
         except ValueError as error:

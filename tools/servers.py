@@ -20,7 +20,7 @@ from mcp.types import Tool as ListedTool
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from tools.catalogue import Catalogue, Said, Tool, described, pages
+from tools.catalogue import Catalogue, Said, Tool, Way, described, pages
 from tools.config import ServerConfig, ToolConfig
 from tools.connection import Connection, Life
 from tools.effects import classify
@@ -106,18 +106,19 @@ class Server:
         await self._catalogue.close()
         await self._connection.close()
 
-    async def call(self, tool: Tool, arguments: dict[str, Any], key: str, timeout_s: float, said: Said | None) -> Any:
+    async def call(self, tool: Tool, arguments: dict[str, Any], way: Way) -> Any:
         """Send one call with its key, and read what came of it, all within one time limit."""
-        request, sent = _request(tool, arguments, key, said), False
+        request, sent = _request(tool, arguments, way.key, way.said), False
         try:
-            async with asyncio.timeout(timeout_s), self._slots:
+            async with asyncio.timeout(way.timeout_s), self._slots:
                 life = await self._connection.opened()
+                way.check(tool.name)
                 sent = True
                 result = await self._exchange(tool, life, request)
         except TimeoutError as error:
             if sent:
-                raise OutcomeUnknown(tool.name, f"no answer within {timeout_s:g} s") from error
-            raise Unavailable(tool.name, f"{self.name} was not free within {timeout_s:g} s: not sent") from error
+                raise OutcomeUnknown(tool.name, f"no answer within {way.timeout_s:g} s") from error
+            raise Unavailable(tool.name, f"{self.name} was not free within {way.timeout_s:g} s: not sent") from error
         return _answer(tool, result, self._answer_bytes)
 
     async def _exchange(self, tool: Tool, life: Life, request: CallToolRequest) -> CallToolResult | InputRequiredResult:

@@ -1,14 +1,12 @@
 """What a specialist sees of its step. It never exposes a store or a client."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import BaseModel
 
 from orchestrator.plan import Step
-
-if TYPE_CHECKING:
-    from workers.run import StepRun
+from workers.attempt import Attempt
 
 
 class StepContext:
@@ -23,14 +21,14 @@ class StepContext:
         arguments: what the plan gave this step, `Step(arguments=...)`.
     """
 
-    def __init__(self, run: "StepRun") -> None:
-        self._run = run
-        self.job_id: str = run.job_id
-        self.name: str = run.step
-        self.attempt: int = run.claim.attempt
-        self.inputs: Mapping[str, Any] = run.claim.inputs
-        self.missing: tuple[str, ...] = run.claim.missing
-        self.arguments: Mapping[str, Any] = run.claim.arguments
+    def __init__(self, attempt: Attempt) -> None:
+        self._attempt = attempt
+        self.job_id: str = attempt.job_id
+        self.name: str = attempt.step
+        self.attempt: int = attempt.claim.attempt
+        self.inputs: Mapping[str, Any] = attempt.claim.inputs
+        self.missing: tuple[str, ...] = attempt.claim.missing
+        self.arguments: Mapping[str, Any] = attempt.claim.arguments
 
     async def call(self, tool: str, /, **arguments: Any) -> Any:
         """Call an MCP tool once, whatever happens: `await step.call("flights.search", origin="JFK", ...)`.
@@ -45,7 +43,7 @@ class StepContext:
             Rejected: the tool, the schema or the allow-list said a definite no. Everything else that can go wrong
                 ends this attempt and is not for specialists to catch.
         """
-        return await self._run.call(tool, arguments)
+        return await self._attempt.call(tool, arguments)
 
     async def ask(self, what: str | type[BaseModel], *, prompt: str = "", example: Any = None) -> Any:
         """What a person answers; parks the job until then. The step then runs again from the top and replays its calls.
@@ -55,15 +53,15 @@ class StepContext:
             prompt: the question as a person reads it.
             example: an example of an answer.
         """
-        return await self._run.ask(what, prompt, example)
+        return await self._attempt.ask(what, prompt, example)
 
     async def approve(self, prompt: str, details: Any = None) -> bool:
         """Whether a person approves exactly these details; other details are asked anew."""
-        return await self._run.approve(prompt, details)
+        return await self._attempt.approve(prompt, details)
 
     async def emit(self, message: str) -> None:
         """Tell those who watch the job; at most 2,000 characters are kept."""
-        await self._run.emit(message)
+        await self._attempt.emit(message)
 
     def grow(self, *steps: Step, before: str | None = None) -> None:
         """Add steps to the plan when this step commits; each comes after this step.
@@ -72,12 +70,12 @@ class StepContext:
             steps: what to add.
             before: an existing step, not yet started, that shall wait for them too.
         """
-        self._run.grow(steps, before)
+        self._attempt.grow(steps, before)
 
     def on_rollback(self, tool: str, /, **arguments: Any) -> None:
         """Remember how to undo what this step did; kept with its checkpoint and run newest first on cancel."""
-        self._run.on_rollback(tool, arguments)
+        self._attempt.on_rollback(tool, arguments)
 
     async def budget(self) -> Mapping[str, int | None]:
         """What is left of each ceiling, `usd` in micro-USD, `tools/<glob>` for single tools; None: no ceiling."""
-        return await self._run.left()
+        return await self._attempt.left()

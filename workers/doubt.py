@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.state.records import Question
+from tools.catalogue import Tool
 
 ANSWER: Mapping[str, Any] = {
     "type": "object",
@@ -34,7 +35,7 @@ class Doubt:
         number: the call's number.
         sends: how often it may have been sent: each time is a doubt, and a question, of its own.
         at_ms: when it was sent last, milliseconds since 1970 by the record's clock.
-        tool: "<server>.<tool>".
+        tool: what was called.
         arguments: as they were sent.
         key: the deduplication key it was sent with.
     """
@@ -43,9 +44,16 @@ class Doubt:
     number: int
     sends: int
     at_ms: int
-    tool: str
+    tool: Tool
     arguments: Mapping[str, Any]
     key: str
+
+    def under_way_s(self, now_ms: int) -> float:
+        """How long the call may still be under way.
+
+        Its time limit passes once while it waits for its turn at the server, and once while the server works.
+        """
+        return 2 * self.tool.timeout_s - (now_ms - self.at_ms) / 1000
 
     def question(self) -> Question:
         """What a person is asked: with `surefoot answer JOB --happened RESULT` or `--did-not-happen`."""
@@ -56,10 +64,10 @@ class Doubt:
             field=field,
             kind="in_doubt",
             step=self.step,
-            prompt=f"did {self.tool} happen? It was sent at {sent}, and no answer came",
+            prompt=f"did {self.tool.name} happen? It was sent at {sent}, and no answer came",
             schema=ANSWER,
             example={"happened": False},
-            details={"tool": self.tool, "arguments": dict(self.arguments), "sent": sent, "key": self.key},
+            details={"tool": self.tool.name, "arguments": dict(self.arguments), "sent": sent, "key": self.key},
         )
 
 

@@ -8,7 +8,6 @@ from typing import Any
 from orchestrator.budget import named
 from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, CallStore, Cost, Recorded
 from orchestrator.state.records import Claim, encode
-from orchestrator.state.steps import Lease
 from orchestrator.telemetry import Span, Spans, names
 from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.telemetry.redaction import as_text
@@ -18,6 +17,7 @@ from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
 from workers.ceiling import stopped
 from workers.doubt import Doubt, Known, told
+from workers.leases import Held
 from workers.replay import Call, Replay
 from workers.verdict import Failed, Later, Lost, Parked, Stop
 
@@ -36,7 +36,7 @@ class Journal:
         store: CallStore,
         tools: ToolServers,
         spans: Spans,
-        lease: Lease,
+        held: Held,
         claim: Claim,
         profile: Profile,
         *,
@@ -46,7 +46,9 @@ class Journal:
 
         `last`: no attempt comes after this one.
         """
-        self._store, self._tools, self._spans, self._lease = store, tools, spans, lease
+        assert held.lease is not None
+        self._store, self._tools, self._spans, self._held, self._lease = store, tools, spans, held, held.lease
+        lease = self._lease
         self._profile, self._claim, self._last = profile, claim, last
         self._replay = Replay((lambda: store.recall(lease)) if claim.again else None)
 
@@ -120,7 +122,7 @@ class Journal:
         """Send it, unless it may have been sent before and must not be sent again."""
         unsafe, key, row = tool.effect is Effect.UNSAFE, self._key(call.number), call.row
         if unsafe and row is not None and row.unsettled:
-            doubt = Doubt(self._lease.step, row.number, row.sends, row.at_ms, tool.name, arguments, key)
+            doubt = Doubt(self._lease.step, row.number, row.sends, row.at_ms, tool, arguments, key)
             if (known := await self._known(doubt, tool.lookup, span)).happened:
                 return known.result
         begun = await self._begin(tool, call, tool.effect.value, span)
@@ -133,7 +135,7 @@ class Journal:
         except OutcomeUnknown as error:
             span.fail(Kind.OUTCOME_UNKNOWN, str(error), Outcome.RETRY)
             if unsafe:
-                doubt = Doubt(self._lease.step, call.number, begun.sends, begun.at_ms, tool.name, arguments, key)
+                doubt = Doubt(self._lease.step, call.number, begun.sends, begun.at_ms, tool, arguments, key)
                 if (known := await self._known(doubt, tool.lookup, span)).happened:
                     return known.result
             raise Stop(Later(str(error))) from error
@@ -155,7 +157,9 @@ class Journal:
         """Send a call that was begun, and settle it whatever comes of it."""
         cost = self._cost(tool)
         try:
-            answer = await tool.call(arguments, key=self._key(number), timeout_s=timeout_s)
+            answer = await tool.call(
+                arguments, key=self._key(number), timeout_s=timeout_s, ours=lambda: self._held.sure
+            )
         except Rejected as error:
             await self._settle(number, "rejected", str(error), cost)
             raise
@@ -193,20 +197,27 @@ class Journal:
     async def _looked_up(self, lookup: str, doubt: Doubt, span: Span) -> Known | None:
         """What the look-up says; None where it cannot tell. One that fails is asked again later, at last a person.
 
-        A look-up is a READ call of its own, with its own number, counted and always made anew.
+        A look-up is a READ call of its own, with its own number, counted and always made anew. That it finds nothing
+        says something only when the call can no longer be under way.
         """
         question = {"key": doubt.key}
         call = Call(lookup, fingerprint(f"{LOOK_UP} {lookup}", question), self._replay.fresh())
         try:
             tool = await self._tools.find(lookup, (lookup,))
-            await self._begin(tool, call, LOOK_UP, span)
-            return told(await self._sent(tool, question, call.number, tool.timeout_s))
+            begun = await self._begin(tool, call, LOOK_UP, span)
+            known = told(await self._sent(tool, question, call.number, tool.timeout_s))
         except (Unavailable, OutcomeUnknown) as error:
-            if self._last:
-                return None
-            raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
+            return self._asked_later(str(error), getattr(error, "retry_after_s", None) or 0)
         except Rejected:
             return None
+        if known is not None and not known.happened and (wait_s := doubt.under_way_s(begun.at_ms)) > 0:
+            return self._asked_later(f"{lookup}: {doubt.tool.name} may still be under way", wait_s)
+        return known
+
+    def _asked_later(self, why: str, wait_s: float) -> None:
+        """Leave a look-up to the next attempt; after the last one a person is asked."""
+        if not self._last:
+            raise Stop(Later(why, wait_s))
 
     def _cost(self, tool: Tool) -> Cost:
         globs = tuple(glob for glob in self._claim.globs if fnmatchcase(tool.name, glob))

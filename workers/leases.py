@@ -24,13 +24,30 @@ LOOK_S = 0.02
 
 @dataclass(eq=False)
 class Held:
-    """A lease and the coroutine that works under it; `lost` says why it must stop."""
+    """What one attempt holds: nothing while its claim is on its way, then a lease; `lost` says why it must stop."""
 
-    lease: Lease
     task: "asyncio.Task[object]"
+    length_s: float
+    lease: Lease | None = None
     lost: str = ""
+    _sure_until: float = 0.0
 
-    def stop(self, why: str) -> None:
+    def take(self, lease: Lease, asked_at: float) -> Lease:
+        """The claim was answered; it was asked at this time, `time.monotonic()`."""
+        self.lease = lease
+        self.renewed(asked_at)
+        return lease
+
+    def renewed(self, asked_at: float) -> None:
+        """The lease lasts from when this was asked, at least: the record's clock started later."""
+        self._sure_until = asked_at + self.length_s
+
+    @property
+    def sure(self) -> bool:
+        """Whether nobody else can hold the step now: false after a pause of this process, or of its connection."""
+        return not self.lost and time.monotonic() < self._sure_until
+
+    def stop(self, why: str = "") -> None:
         """Cancel the work; harmless when it has ended."""
         self.lost = why
         self.task.get_loop().call_soon_threadsafe(self.task.cancel)
@@ -41,23 +58,23 @@ class Leases:
 
     def __init__(self, client: SyncClient, store: StepStore, lease_s: float) -> None:
         """`store` runs on `client`: both belong to the keeper's thread."""
-        self._client, self._store, self._every_s = client, store, lease_s / 3
-        self._held: dict[str, Held] = {}
+        self._client, self._store, self._lease_s = client, store, lease_s
+        self._held: set[Held] = set()
         self._closed = threading.Event()
         self._keeper = threading.Thread(target=self._keep, name="surefoot-leases", daemon=True)
         self._keeper.start()
 
     @contextmanager
-    def hold(self, lease: Lease) -> Generator[Held]:
-        """Keep a lease while the current task works under it."""
+    def hold(self) -> Generator[Held]:
+        """Keep what the current task takes, from before it asks for it."""
         task = asyncio.current_task()
         assert task is not None
-        held = self._held[f"{lease.job_id}.{lease.step}"] = Held(lease, task)
+        held = Held(task, self._lease_s)
+        self._held.add(held)
         try:
             yield held
         finally:
-            if self._held.get(f"{lease.job_id}.{lease.step}") is held:
-                del self._held[f"{lease.job_id}.{lease.step}"]
+            self._held.remove(held)
 
     def give_back(self, grace_s: float, within_s: float) -> list[str]:
         """At the process's end: stop what runs and hand its steps on.
@@ -65,18 +82,18 @@ class Leases:
         A step whose code does not end within `within_s` is handed on nevertheless: from then on that code can commit
         nothing and call no tool. Returns these steps' names.
         """
-        for held in list(self._held.values()):
-            held.task.get_loop().call_soon_threadsafe(held.task.cancel)
+        for held in self._now():
+            held.stop()
         end = time.monotonic() + within_s
         while self._held and time.monotonic() < end:
             time.sleep(LOOK_S)
-        left = dict(self._held)
-        for name, held in left.items():
+        left = [held.lease for held in self._now() if held.lease]
+        for lease in left:
             try:
-                without_loop(self._store.give_back(held.lease, grace_s))
+                without_loop(self._store.give_back(lease, grace_s))
             except (SurefootError, ReplyError) as error:
-                log.warning("a step is left to the sweeper", step=name, error=str(error))
-        return list(left)
+                log.warning("a step is left to the sweeper", step=lease.name, error=str(error))
+        return [lease.name for lease in left]
 
     def __len__(self) -> int:
         return len(self._held)
@@ -85,27 +102,33 @@ class Leases:
         """Stop renewing."""
         self._closed.set()
 
+    def _now(self) -> list[Held]:
+        """What is held, for other threads than the loop's: a copy, which one instruction makes."""
+        return list(self._held)
+
     def _keep(self) -> None:
         while not self._closed.is_set():
             try:
-                for job in self._client.messages(keys.STOPS, self._every_s):
+                for job in self._client.messages(keys.STOPS, self._lease_s / 3):
                     self._stop_job(job.decode())
                 self._renew()
             except (SurefootError, ReplyError) as error:
                 # the leases run out, others take over, and our commits are refused: nothing is doubled
                 log.warning("leases not renewed", error=str(error), held=len(self._held))
-                self._closed.wait(self._every_s)
+                self._closed.wait(self._lease_s / 3)
 
     def _renew(self) -> None:
-        held = list(self._held.values())
+        held = [(one, one.lease) for one in self._now() if one.lease]
         for start in range(0, len(held), MOST_AT_ONCE):
-            leases = [one.lease for one in held[start : start + MOST_AT_ONCE]]
-            for member in without_loop(self._store.renew(leases)):
-                lost = self._held.get(member)
-                if lost is not None and lost.lease in leases:
-                    lost.stop("its lease was lost")
+            batch, asked_at = held[start : start + MOST_AT_ONCE], time.monotonic()
+            lost = set(without_loop(self._store.renew([lease for _, lease in batch])))
+            for one, lease in batch:
+                if lease in lost:
+                    one.stop("its lease was lost")
+                else:
+                    one.renewed(asked_at)
 
     def _stop_job(self, job_id: str) -> None:
-        for held in list(self._held.values()):
-            if held.lease.job_id == job_id:
+        for held in self._now():
+            if held.lease and held.lease.job_id == job_id:
                 held.stop("its job has ended")

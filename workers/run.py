@@ -1,25 +1,25 @@
 """One attempt of one step: claim -> perform -> commit. Failure is a value until the last line."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import PydanticSerializationError
 
 from orchestrator.errors import InvalidRequest
-from orchestrator.plan import Step
 from orchestrator.state.keys import FORMAT
-from orchestrator.state.records import Claim, Question, encode
+from orchestrator.state.records import Claim, encode
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.workflow import Profile
+from workers.attempt import Attempt
 from workers.ceiling import stopped
 from workers.context import StepContext
-from workers.journal import Journal, fingerprint
 from workers.leases import Held
 from workers.specialist import Specialist, specialists
 from workers.verdict import Failed, Later, Lost, Parked, Stop, Succeeded, Verdict, backoff_s, classify, misfit, problems
@@ -48,28 +48,33 @@ class StepRun:
         self.job_id, self.step = job_id, step
         self.claim = Claim("")
         self._workshop = workshop
-        self._added: list[tuple[Step, str | None]] = []
-        self._rollback: list[dict[str, Any]] = []
-        self._stop: Stop | None = None
 
     async def execute(self) -> Ended:
         """Claim, perform, commit."""
-        self.claim = await self._workshop.steps.claim(self.job_id, self.step)
-        if self.claim.answer == "OVER":
-            return Ended("failed", f"{self.step}: budget: {self.claim.why}")
-        if self.claim.answer == "FOREIGN":
-            log.warning("left to a worker of another version", job=self.job_id, format=self.claim.why, ours=FORMAT)
-        if self.claim.answer != "CLAIMED":
-            return Ended("nothing", f"nothing to do: {self.claim.answer.lower()} {self.claim.why}")
-        lease = Lease(self.job_id, self.step, self.claim.fence)
-        with self._workshop.leases.hold(lease) as held, self._span() as span:
+        with self._workshop.leases.hold() as held:
+            asked_at = time.monotonic()
+            claiming = asyncio.ensure_future(self._workshop.steps.claim(self.job_id, self.step))
             try:
-                verdict = await self._perform(lease)
-                if isinstance(verdict, Failed | Later) and _told_to_end():
-                    raise asyncio.CancelledError  # noqa: TRY301 - a failure that is only the stop, seen by a library
-                return await self._commit(lease, verdict, span)
+                # shielded: a claim that is on its way takes the step, whatever happens to this attempt
+                self.claim = await asyncio.shield(claiming)
+                if self.claim.answer != "CLAIMED":
+                    return self._not_claimed()
+                lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
+                with self._span() as span:
+                    verdict = await self._perform(held)
+                    if isinstance(verdict, Failed | Later) and _told_to_end():
+                        raise asyncio.CancelledError  # noqa: TRY301 - a failure that is only the stop, seen by a library
+                    return await self._commit(lease, verdict, span)
             except asyncio.CancelledError:
-                return await self._cancelled(lease, held)
+                return await self._cancelled(held, claiming)
+
+    def _not_claimed(self) -> Ended:
+        claim = self.claim
+        if claim.answer == "OVER":
+            return Ended("failed", f"{self.step}: budget: {claim.why}")
+        if claim.answer == "FOREIGN":
+            log.warning("left to a worker of another version", job=self.job_id, format=claim.why, ours=FORMAT)
+        return Ended("nothing", f"nothing to do: {claim.answer.lower()} {claim.why}")
 
     def _span(self) -> Span:
         claim, spans = self.claim, self._workshop.telemetry.spans
@@ -81,7 +86,7 @@ class StepRun:
         }
         return spans.step(self.job_id, self.step, claim.specialist, **place)
 
-    async def _perform(self, lease: Lease) -> Verdict:
+    async def _perform(self, held: Held) -> Verdict:
         """Run the specialist under its time limit and the job's deadline."""
         specialist, left = specialists.get(self.claim.specialist), self.claim.seconds_left
         if specialist is None:
@@ -91,9 +96,7 @@ class StepRun:
         profile = specialist.profile
         by_deadline = left is not None and left < profile.timeout_s
         limit_s = max(left, 0.0) if left is not None and by_deadline else profile.timeout_s
-        self._until = asyncio.get_running_loop().time() + limit_s
-        shop, last = self._workshop, self.claim.attempt >= self._workshop.settings.attempts
-        self._journal = Journal(shop.calls, shop.tools, shop.telemetry.spans, lease, self.claim, profile, last=last)
+        self._attempt = Attempt(self._workshop, held, self.claim, profile, limit_s)
         try:
             async with asyncio.timeout(limit_s):
                 return await self._specialist_verdict(specialist)
@@ -121,19 +124,19 @@ class StepRun:
         except ValidationError as error:
             return await self._misfit(profile, error)
         try:
-            output = await specialist.perform(StepContext(self), request)
-            verdict = await self._journal.left_out() or self._checked(profile, output)
+            output = await specialist.perform(StepContext(self._attempt), request)
+            verdict = await self._attempt.left_out() or self._checked(profile, output)
         except Stop as stop:
             verdict = stop.verdict
         except TimeoutError as error:
-            if asyncio.get_running_loop().time() >= self._until:
+            if self._attempt.left_s <= 0:
                 raise
             verdict = classify(error)
         except Exception as error:
             verdict = classify(error)
             if isinstance(verdict, Failed) and verdict.kind == "unhandled":
                 log.exception("specialist failed", job=self.job_id, step=self.step)
-        return self._stop.verdict if self._stop else verdict
+        return self._attempt.stop.verdict if self._attempt.stop else verdict
 
     async def _misfit(self, profile: Profile, error: ValidationError) -> Verdict:
         """The request was accepted at submission, so the code has changed since: say between which versions."""
@@ -188,12 +191,12 @@ class StepRun:
             error = {"kind": verdict.kind, "message": verdict.message}
             return Ending("failed", error, f"{verdict.kind}: {verdict.message}"[:LONGEST_MESSAGE], verdict.reason)
         grown = ""
-        if self._added:
+        if self._attempt.added:
             try:
-                grown = growth(await self._workshop.jobs.read(self.job_id), self.step, self._added)
+                grown = growth(await self._workshop.jobs.read(self.job_id), self.step, self._attempt.added)
             except InvalidRequest as error:
                 return await self._ending(Failed("invalid data", f"the plan cannot grow: {error}"))
-        return Ending("succeeded", verdict.output, growth=grown, rollback=self._rollback)
+        return Ending("succeeded", verdict.output, growth=grown, rollback=self._attempt.rollback)
 
     async def _retry(self, lease: Lease, later: Later, place: str) -> Ended:
         settings, attempt = self._workshop.settings, self.claim.attempt
@@ -216,71 +219,15 @@ class StepRun:
             return Ended("nothing", f"nothing to do: {answer.lower()}")
         return Ended("waiting", f"{place} waits: {'; '.join(question.prompt for question in parked.questions)}")
 
-    async def _cancelled(self, lease: Lease, held: Held) -> Ended:
+    async def _cancelled(self, held: Held, claiming: asyncio.Future[Claim]) -> Ended:
         """Stopped from outside: by the job's end or a lost lease; else the worker stops, and gives the step back."""
         if held.lost:
             return Ended("nothing", f"nothing to do: {held.lost}")
-        await asyncio.shield(self._workshop.steps.give_back(lease, self._workshop.settings.grace_s))
+        claim = await claiming
+        if claim.answer == "CLAIMED":
+            lease = held.lease or Lease(self.job_id, self.step, claim.fence)
+            await asyncio.shield(self._workshop.steps.give_back(lease, self._workshop.settings.grace_s))
         raise asyncio.CancelledError
-
-    # What StepContext offers.
-
-    def _stopping(self, stop: Stop) -> Stop:
-        """Remember the first stop: a specialist that swallows it does not go on."""
-        self._stop = self._stop or stop
-        return self._stop
-
-    async def call(self, tool: str, arguments: dict[str, Any]) -> Any:
-        """Call a tool."""
-        if self._stop:
-            raise self._stop
-        try:
-            return await self._journal.call(tool, arguments, self._until - asyncio.get_running_loop().time())
-        except Stop as stop:
-            raise self._stopping(stop) from stop
-
-    async def ask(self, what: str | type[BaseModel], prompt: str, example: Any) -> Any:
-        """Ask a person, or return what was answered before."""
-        name = what if isinstance(what, str) else what.__name__.lower()
-        schema = {} if isinstance(what, str) else what.model_json_schema()
-        question = Question(f"{self.step}/{name}", name, prompt or name, "input", self.step, schema, example)
-        answer = await self._answer_to([question])
-        return answer if isinstance(what, str) else what.model_validate(answer)
-
-    async def approve(self, prompt: str, details: Any) -> bool:
-        """Ask for a yes to exactly these details."""
-        name = f"approve-{fingerprint(prompt, {'details': details})}"
-        schema = {"type": "boolean"}
-        return bool(
-            await self._answer_to(
-                [Question(f"{self.step}/{name}", name, prompt, "approval", self.step, schema, details=details)]
-            )
-        )
-
-    async def _answer_to(self, questions: Sequence[Question]) -> Any:
-        lease = Lease(self.job_id, self.step, self.claim.fence)
-        answer = await self._workshop.calls.answer(lease, questions[0].id)
-        if answer is None:
-            raise self._stopping(Stop(Parked(questions)))
-        return answer
-
-    async def emit(self, message: str) -> None:
-        """Append an event."""
-        lease = Lease(self.job_id, self.step, self.claim.fence)
-        await self._workshop.calls.emit(lease, message[:LONGEST_MESSAGE])
-
-    def grow(self, steps: Sequence[Step], before: str | None) -> None:
-        """Add steps at the commit."""
-        self._added += [(step, before) for step in steps]
-
-    def on_rollback(self, tool: str, arguments: dict[str, Any]) -> None:
-        """Keep a compensation with the checkpoint."""
-        self._rollback.append({"tool": tool, "arguments": arguments})
-
-    async def left(self) -> dict[str, int | None]:
-        """What is left of the budget."""
-        spend = (await self._workshop.jobs.read(self.job_id)).spend
-        return {kind: line.free for kind, line in spend.lines.items()}
 
 
 def _told_to_end() -> bool:

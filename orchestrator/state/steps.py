@@ -50,6 +50,11 @@ class Lease:
     step: str
     fence: str
 
+    @property
+    def name(self) -> str:
+        """The task's id, `<job>.<step>`."""
+        return f"{self.job_id}.{self.step}"
+
 
 class StepStore:
     """What workers do to steps."""
@@ -113,10 +118,10 @@ class StepStore:
         answer = await self._scripts.run("park", lease.job_id, lease.step, lease.fence, asked, self._retention_s)
         return answer[0].decode()
 
-    async def renew(self, leases: Sequence[Lease]) -> list[str]:
-        """Keep many leases. Returns `<job>.<step>` of those that are not ours any more."""
+    async def renew(self, leases: Sequence[Lease]) -> list[Lease]:
+        """Keep many leases. Returns those that are not ours any more."""
         words = [word for lease in leases for word in (lease.job_id, lease.step, lease.fence)]
-        return [member.decode() for member in await self._scripts.run("renew", self._lease_ms, *words)]
+        return [leases[place] for place in await self._scripts.run("renew", self._lease_ms, *words)]
 
 
 def growth(job: JobRecord, grower: str, added: Sequence[tuple[Step, str | None]]) -> str:

@@ -1,4 +1,4 @@
-"""Where a worker dies: loaded by workers as SUREFOOT_WORKFLOWS, it lets them kill themselves at an armed boundary.
+"""Where a worker dies or stands still: loaded by workers as SUREFOOT_WORKFLOWS, at an armed boundary.
 
 A boundary is just before or just behind one method of the step's way. The methods are named here; one that is renamed
 fails every test of the matrix, since the worker does not start.
@@ -6,7 +6,6 @@ fails every test of the matrix, since the worker does not start.
 
 import functools
 import os
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from workers import StepContext, specialist
 from workers.backend import JobRecordBackend
 
 ARMED = os.environ.get("TEST_ARMED", "")
-"""A file: the boundary and whom to kill ("process" or "group"). Who renames it, dies; so only one does."""
+"""A file: the boundary, whom to send a signal ("process" or "group"), and which. Who renames it, gets it: only one."""
 VICTIM = "victim"
 
 
@@ -51,18 +50,19 @@ Workflow("struck", request=Errand, plan=lambda _: Plan.chord([VICTIM, "beside"],
 
 
 def reached(boundary: str, step: str) -> None:
-    """Die here, if this is where."""
+    """Die here, or stand still, if this is where."""
     try:
-        armed, whom = Path(ARMED).read_text().split(":")
+        armed, whom, number = Path(ARMED).read_text().split(":")
     except FileNotFoundError:
         return
     if armed != boundary or step != VICTIM:
         return
     try:
         Path(ARMED).rename(f"{ARMED}.reached")
+        Path(f"{ARMED}.by").write_text(str(os.getpid()))
     except FileNotFoundError:
         return
-    os.kill(0 if whom == "group" else os.getpid(), signal.SIGKILL)
+    os.kill(0 if whom == "group" else os.getpid(), int(number))
 
 
 def _wrap(owner: type, method: str, step_of: Callable[..., str], before: str = "", behind: str = "") -> None:

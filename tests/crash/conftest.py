@@ -13,6 +13,8 @@ from tests.support.stage import stage_on
 from tools.testing import FaultServer
 
 FLOWS = "tests.crash.boundaries"
+TOOL_S = 3.0
+"""A look-up that finds nothing is believed after twice as long."""
 
 
 @contextmanager
@@ -20,7 +22,7 @@ def theatre_on(broker: str, folder: Path) -> Generator[Theatre]:
     """Set it up, and clear it."""
     with FaultServer(folder / "faults") as faults:
         config = folder / "faults.json"
-        config.write_text(json.dumps({"mcpServers": {"faults": faults.entry(timeout_s=30)}}))
+        config.write_text(json.dumps({"mcpServers": {"faults": faults.entry(timeout_s=TOOL_S)}}))
         with stage_on(broker, folder, mcp_config=config, workflows=FLOWS, attempts=20) as played:
             armed = folder / "armed"
             played.environment["TEST_ARMED"] = str(armed)

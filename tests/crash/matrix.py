@@ -90,9 +90,21 @@ class Theatre:
 
     def worker(self, cell: Cell) -> None:
         """Have a living worker of the cell's pool."""
-        pool = cell.stage[1]
         if not any(process.poll() is None for process in self.stage.workers):
-            self.stage.worker("--pool", pool, "--concurrency", "4" if pool == "prefork" else "20")
+            self.another(cell)
+
+    def another(self, cell: Cell) -> None:
+        """Have one worker more."""
+        pool = cell.stage[1]
+        self.stage.worker("--pool", pool, "--concurrency", "4" if pool == "prefork" else "20")
+
+    def end_all(self) -> None:
+        """Tell all workers to stop, and wait until they have ended what they do."""
+        alive = [process for process in self.stage.workers if process.poll() is None]
+        for process in alive:
+            process.terminate()
+        for process in alive:
+            process.wait(60)
 
     def play(self, cell: Cell, item: str) -> None:
         """Kill in this cell, and check all that must be true afterwards.
@@ -105,7 +117,7 @@ class Theatre:
         if outside:
             self.faults.fail(cell.tool, HalfOpen(after_effect=cell.boundary == EFFECT_DONE), match={"item": item})
         else:
-            self.armed.write_text(f"{cell.boundary}:{'process' if cell.whom == 'prefork child' else 'group'}")
+            self.arm(cell.boundary, "process" if cell.whom == "prefork child" else "group", signal.SIGKILL)
         job = self.app.submit({"tool": cell.tool, "item": item}, workflow="struck")
         if outside:
             arrived = (
@@ -121,6 +133,12 @@ class Theatre:
         if cell.in_doubt:
             self.answer(cell, job, item)
         self.check(cell, job, item)
+
+    def arm(self, boundary: str, whom: str, number: signal.Signals) -> None:
+        """Let the next worker that reaches this boundary send itself ("process"), or its group, this signal."""
+        text = self.armed.with_suffix(".written")
+        text.write_text(f"{boundary}:{whom}:{number.value}")
+        text.rename(self.armed)  # whole, whoever looks
 
     def kill(self, cell: Cell) -> None:
         """Kill who makes the call, from outside."""

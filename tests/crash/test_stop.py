@@ -118,3 +118,18 @@ def test_a_step_that_ends_within_the_grace_is_no_more_trouble(tmp_path: Path, po
         assert worker.wait(60) == 0
         assert gone(worker)
         assert job.result(0.1) == {"through": "bed"}
+
+
+@pytest.mark.parametrize("pool", ["asyncio", "prefork"])
+def test_a_step_whose_claim_was_on_its_way_is_given_back_too(tmp_path: Path, pool: str) -> None:
+    with on_broker(tmp_path, "redis") as played:
+        played.environment["SUREFOOT_WORKFLOWS"] = "tests.crash.slow_claims"
+        job = played.app.submit({"item": "bed"}, workflow="gated")
+        played.environment["TEST_SLOW_CLAIMS"] = "1"
+        worker = played.worker("--pool", pool, "--concurrency", "2")
+        wait_until((tmp_path / "claim-made").exists, "the claim is made")
+        tell(played, worker, 1, [SIGTERM, SIGTERM])
+        (tmp_path / "claim-told").touch()
+        worker.wait(60)
+        assert gone(worker)
+        assert (job.steps[0].state, job.steps[0].attempts) == ("retrying", 0)

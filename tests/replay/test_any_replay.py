@@ -5,6 +5,7 @@ The journal is the real one, on a real server; only the tools are of this proces
 
 import asyncio
 import random
+import time
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -17,7 +18,9 @@ from hypothesis import strategies as st
 from orchestrator import Plan
 from orchestrator.state.calls import Begun, CallStore, Recorded
 from orchestrator.state.client import without_loop as do
+from orchestrator.state.keys import calls as calls_key
 from orchestrator.state.keys import job as job_key
+from orchestrator.state.records import Claim
 from orchestrator.state.steps import Lease
 from orchestrator.telemetry import Spans
 from orchestrator.workflow import Profile, catalogue
@@ -28,6 +31,7 @@ from tests.support.valkey import valkey
 from tools.config import ToolConfig
 from tools.servers import ToolServers
 from workers.journal import Journal
+from workers.leases import Held
 from workers.verdict import Failed, Parked, Stop
 
 JOB = "0" * 31 + "7"
@@ -87,16 +91,21 @@ class Play:
         block = {"module": "tests.replay.world", "surefoot": {"lookup": {"pay": "find_payment"}}}
         self.tools = ToolServers(ToolConfig.model_validate({"mcpServers": {"desk": block}}))
 
-    def attempt(self, script: Sequence[Ask], *, side_by_side: bool = False, last: bool = False) -> str:
-        """Run it once; answers succeeded, diverged, waiting, again or died."""
+    def attempt(
+        self, script: Sequence[Ask], *, side_by_side: bool = False, soon: bool = False, sure: bool = True
+    ) -> str:
+        """Run it once; answers succeeded, diverged, waiting, again or died.
+
+        `soon`: what earlier attempts sent may still be under way. `sure`: it knows that it holds the step.
+        """
         self.stores.command("HSET", job_key(JOB), "a.until", 0)  # whoever held it is gone
+        if not soon:
+            self.long_ago()
         claim = do(self.stores.steps.claim(JOB, "a"))
         assert claim.answer == "CLAIMED", claim
         lease, self.asked = Lease(JOB, "a", claim.fence), []
-        profile = Profile("a", tools=("desk.*",), diverged=self.policy)
-        journal = Journal(self.calls, self.tools, Spans(None), lease, claim, profile, last=last)
         try:
-            asyncio.run(self.perform(journal, script, side_by_side=side_by_side))
+            asyncio.run(self.perform(lease, claim, script, side_by_side=side_by_side, lease_s=60 if sure else 0))
         except Died:
             return "died"
         except Stop as stop:
@@ -106,7 +115,21 @@ class Play:
             return "diverged" if isinstance(stop.verdict, Failed) else "again"
         return "succeeded"
 
-    async def perform(self, journal: Journal, script: Sequence[Ask], *, side_by_side: bool) -> None:
+    def long_ago(self) -> None:
+        """Nothing that was sent can be under way any more."""
+        for name in self.stores.command("HKEYS", calls_key(JOB)):
+            if name.endswith(b":at"):
+                self.stores.command("HSET", calls_key(JOB), name, 0)
+
+    async def perform(
+        self, lease: Lease, claim: Claim, script: Sequence[Ask], *, side_by_side: bool, lease_s: float
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        held = Held(task, lease_s)
+        held.take(lease, time.monotonic())
+        profile = Profile("a", tools=("desk.*",), diverged=self.policy)
+        journal = Journal(self.calls, self.tools, Spans(None), held, claim, profile, last=False)
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):
@@ -196,3 +219,34 @@ def test_who_asks_the_same_again_never_diverges_and_ends(
             break
     assert ended == "succeeded"
     assert play.happened() == Counter(ask for ask in script if ask[0] in EFFECTS)
+
+
+def test_a_look_up_that_finds_nothing_is_not_believed_while_the_call_may_be_under_way(stores: Stores) -> None:
+    play, module.world = Play(stores), World()
+    module.world.losing = True
+    assert play.attempt([("pay", "A")]) == "again"
+    assert play.attempt([("pay", "A")], soon=True) == "again"
+    assert not module.world.effects
+
+    module.world.losing = False
+    module.world.effects.append(("pay", "A", f"{JOB}.a:1"))  # the server comes to it
+    assert play.attempt([("pay", "A")], soon=True) == "succeeded"
+    assert module.world.effects == [("pay", "A", f"{JOB}.a:1")]
+
+
+def test_what_the_look_up_does_not_find_long_after_is_sent_again(stores: Stores) -> None:
+    play, module.world = Play(stores), World()
+    module.world.losing = True
+    assert play.attempt([("pay", "A")]) == "again"
+    module.world.losing = False
+    assert play.attempt([("pay", "A")]) == "succeeded"
+    assert module.world.effects == [("pay", "A", f"{JOB}.a:1")]
+
+
+def test_who_may_have_lost_its_step_sends_nothing_and_pays_nothing(stores: Stores) -> None:
+    play, module.world = Play(stores), World()
+    for tool in ("search", "book", "pay", "send"):
+        assert play.attempt([(tool, "A")], sure=False) == "again"
+    play.check()
+    assert not module.world.sent
+    assert do(stores.jobs.read(JOB)).spend.tool_calls.spent == 0

@@ -21,12 +21,14 @@ class World:
         risk: the share of calls that meet a fault.
         sent: key -> what was asked with it.
         effects: (tool, item, key), in order.
+        losing: every call is lost on its way.
     """
 
     rolled: random.Random = field(default_factory=random.Random)
     risk: float = 0.0
     sent: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     effects: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
+    losing: bool = False
 
     def receive(self, name: str, item: str, key: str) -> None:
         assert self.sent.setdefault(key, (name, item)) == (name, item), f"{key} stands for two questions"
@@ -37,6 +39,8 @@ class World:
 
     def call(self, name: str, item: str, key: str, *, keyed: bool) -> dict[str, Any]:
         self.receive(name, item, key)
+        if self.losing:
+            raise OutcomeUnknown(name, "lost on its way")
         self.fault([Unavailable(name, "away"), OutcomeUnknown(name, "lost"), Died()])
         if not (keyed and any(key == known for _, _, known in self.effects)):
             self.effects.append((name, item, key))

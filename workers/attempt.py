@@ -1,0 +1,110 @@
+"""What a specialist asks for while it runs, and what of it is kept until the commit."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from orchestrator.plan import Step
+from orchestrator.state.records import Claim, Question
+from orchestrator.workflow import Profile
+from workers.journal import Journal, fingerprint
+from workers.leases import Held
+from workers.verdict import Failed, Parked, Stop
+
+if TYPE_CHECKING:
+    from workers.workshop import Workshop
+
+LONGEST_MESSAGE = 2_000
+
+
+class Attempt:
+    """One attempt of one step, from the claim to the commit.
+
+    Attributes:
+        claim: what was claimed.
+        added: the steps that the plan grows by, each with the step that waits for it too.
+        rollback: the calls that undo what it did, newest last.
+        stop: why it must not go on, once there is such a reason: a specialist that swallows it does not go on either.
+    """
+
+    def __init__(self, workshop: "Workshop", held: Held, claim: Claim, profile: Profile, limit_s: float) -> None:
+        assert held.lease is not None
+        self.claim, self.job_id, self.step = claim, held.lease.job_id, held.lease.step
+        self.added: list[tuple[Step, str | None]] = []
+        self.rollback: list[dict[str, Any]] = []
+        self.stop: Stop | None = None
+        self._shop, self._lease, self._until = workshop, held.lease, _now() + limit_s
+        last = claim.attempt >= workshop.settings.attempts
+        self._journal = Journal(
+            workshop.calls, workshop.tools, workshop.telemetry.spans, held, claim, profile, last=last
+        )
+
+    @property
+    def left_s(self) -> float:
+        """The time it has left, seconds."""
+        return self._until - _now()
+
+    async def left_out(self) -> Failed | None:
+        """Why it has not succeeded although it ended: an effect of an earlier attempt that it did not ask for again."""
+        return await self._journal.left_out()
+
+    async def call(self, tool: str, arguments: dict[str, Any]) -> Any:
+        """Call a tool."""
+        if self.stop:
+            raise self.stop
+        try:
+            return await self._journal.call(tool, arguments, self.left_s)
+        except Stop as stop:
+            raise self._stopping(stop) from stop
+
+    async def ask(self, what: str | type[BaseModel], prompt: str, example: Any) -> Any:
+        """Ask a person, or return what was answered before."""
+        name = what if isinstance(what, str) else what.__name__.lower()
+        schema = {} if isinstance(what, str) else what.model_json_schema()
+        question = Question(f"{self.step}/{name}", name, prompt or name, "input", self.step, schema, example)
+        answer = await self._answer_to([question])
+        return answer if isinstance(what, str) else what.model_validate(answer)
+
+    async def approve(self, prompt: str, details: Any) -> bool:
+        """Ask for a yes to exactly these details."""
+        name = f"approve-{fingerprint(prompt, {'details': details})}"
+        schema = {"type": "boolean"}
+        return bool(
+            await self._answer_to(
+                [Question(f"{self.step}/{name}", name, prompt, "approval", self.step, schema, details=details)]
+            )
+        )
+
+    async def emit(self, message: str) -> None:
+        """Append an event."""
+        await self._shop.calls.emit(self._lease, message[:LONGEST_MESSAGE])
+
+    def grow(self, steps: Sequence[Step], before: str | None) -> None:
+        """Add steps at the commit."""
+        self.added += [(step, before) for step in steps]
+
+    def on_rollback(self, tool: str, arguments: dict[str, Any]) -> None:
+        """Keep a compensation with the checkpoint."""
+        self.rollback.append({"tool": tool, "arguments": arguments})
+
+    async def left(self) -> dict[str, int | None]:
+        """What is left of the budget."""
+        spend = (await self._shop.jobs.read(self.job_id)).spend
+        return {kind: line.free for kind, line in spend.lines.items()}
+
+    async def _answer_to(self, questions: Sequence[Question]) -> Any:
+        answer = await self._shop.calls.answer(self._lease, questions[0].id)
+        if answer is None:
+            raise self._stopping(Stop(Parked(questions)))
+        return answer
+
+    def _stopping(self, stop: Stop) -> Stop:
+        """Remember the first stop."""
+        self.stop = self.stop or stop
+        return self.stop
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
