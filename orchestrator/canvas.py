@@ -151,7 +151,7 @@ class WireForms:
     def __init__(self, settings: Settings) -> None:
         app = application(settings)
         # the memory transport's own address; body_encoding as on the real one, so that the body stays readable
-        app.conf.update(broker_url="memory://", broker_transport="orchestrator.canvas:Drafting")
+        app.conf.update(broker_url="memory://localhost", broker_transport="orchestrator.canvas:Drafting")
         app.conf.broker_transport_options = {"body_encoding": None}
         self._canvas = Canvas(app)
         self._shape = lru_cache(maxsize=1_000)(self._first_messages)

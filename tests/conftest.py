@@ -16,6 +16,6 @@ os.environ["SUREFOOT_DATA"] = str(DATA)
 @pytest.fixture(scope="session")
 def flight_data() -> Path:
     """The folder of the flight table, with the table in it."""
-    from tools.travel.facts import flight_table
+    from tools.travel.schedule import flight_table
 
     return flight_table(DATA).parent

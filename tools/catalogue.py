@@ -12,8 +12,9 @@ import structlog
 
 from tools.config import Extras
 from tools.effects import Effect
-from tools.outcome import OutcomeUnknown, Rejected, ToolFailure, Unavailable
+from tools.outcome import OutcomeUnknown, Rejected, ToolFailure
 from tools.schema import InvalidSchema, Schema
+from tools.way import Said, Way
 
 log = structlog.get_logger(__name__)
 MOST_TOOLS, MOST_PAGES, SHOWN = 2_000, 200, 20
@@ -25,49 +26,9 @@ ANYTHING = Schema({})
 class Caller(Protocol):
     """What a tool is called through."""
 
-    async def call(self, tool: "Tool", arguments: dict[str, Any], way: "Way") -> Any:
+    async def call(self, tool: "Tool", arguments: dict[str, Any], way: Way) -> Any:
         """Call it once."""
         ...
-
-
-@dataclass(frozen=True)
-class Said:
-    """What people answered to a tool that asked (MCP input_required), and the state it gave us to keep.
-
-    Attributes:
-        answers: by the question's key; None: declined.
-        request_state: as it came with the questions.
-    """
-
-    answers: Mapping[str, Mapping[str, Any] | None]
-    request_state: str | None
-
-
-@dataclass(frozen=True)
-class Way:
-    """How one call travels.
-
-    Attributes:
-        key: its deduplication key.
-        timeout_s: what is left for it, seconds.
-        said: what it goes on with, if it asked something.
-        ours: whether it may still be sent, asked at the last moment: a process that was stopped in between cannot know
-            what others have done meanwhile.
-    """
-
-    key: str
-    timeout_s: float
-    said: Said | None = None
-    ours: Callable[[], bool] = lambda: True
-
-    def check(self, tool: str) -> None:
-        """Before it is sent.
-
-        Raises:
-            Unavailable: it is not.
-        """
-        if not self.ours():
-            raise Unavailable(tool, "the lease may have run out before it was sent: not sent")
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,9 @@ from orchestrator.errors import SurefootError
 from orchestrator.settings import load
 from orchestrator.state import keys
 from orchestrator.workflow import catalogue
+from tools.config import InvalidToolConfig
+from tools.servers import prepare
+from workers.toolbox import tool_config
 
 POOLS = {"asyncio": "workers.pool:TaskPool", "prefork": "workers.prefork:TaskPool"}
 
@@ -27,9 +30,9 @@ def main() -> int:
         settings = load()
         catalogue.load(settings.workflows)
         queues = _queues(options.queues)
-    except SurefootError as error:
-        print(f"surefoot worker: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up
-        return 2
+        prepare(tool_config(settings))
+    except (SurefootError, InvalidToolConfig) as error:
+        return _refused(error)
     words = ["worker", f"--loglevel={settings.log_level}", "--without-mingle", "--without-gossip", f"--queues={queues}"]
     words += [f"--hostname={options.name or 'worker'}@%h"]
     words += [f"--concurrency={options.concurrency or (200 if options.pool == 'asyncio' else os.cpu_count() or 1)}"]
@@ -49,10 +52,17 @@ def _queues(wanted: str) -> str:
     return ",".join(name(queue) for queue in names for name in (keys.redrive_queue, keys.queue))
 
 
+def _refused(error: Exception) -> int:
+    print(f"surefoot worker: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up
+    return 2
+
+
 def _become(pool: str, words: list[str]) -> int:
     os.environ["CELERY_CUSTOM_WORKER_POOL"] = POOLS[pool]  # read by Celery when it is imported
-    from workers.app import app  # noqa: PLC0415 - Celery looks at the environment when it is imported
-
+    try:
+        from workers.app import app  # noqa: PLC0415 - Celery looks at the environment when it is imported
+    except SurefootError as error:
+        return _refused(error)
     app.worker_main(words)
     return app.exit_code
 

@@ -18,11 +18,11 @@ from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import SpanStore
 from orchestrator.state.steps import StepStore
 from orchestrator.telemetry import Telemetry, start
-from tools.config import ToolConfig, load
 from tools.servers import ToolServers
 from workers.greenlets import LoopBlocked, await_
 from workers.leases import Leases
 from workers.run import Ended, StepRun
+from workers.toolbox import tool_config
 
 log = structlog.get_logger(__name__)
 GIVE_BACK_S = 3.0
@@ -84,14 +84,6 @@ def telemetry(settings: Settings, url: str) -> Telemetry:
 def _start(settings: Settings, url: str) -> Telemetry:
     sink = SpanStore(SyncClient(url, patience_s=2.0), settings.trace_retention_s) if settings.trace else None
     return start(settings, "surefoot-worker", sink, own_process=True)
-
-
-def tool_config(settings: Settings) -> ToolConfig:
-    """The tool servers: what SUREFOOT_MCP_CONFIG names, else what `surefoot up` wrote into SUREFOOT_HOME, else none."""
-    path = settings.mcp_config or settings.home / "mcp.json"
-    if settings.mcp_config is None and not path.exists():
-        return ToolConfig()
-    return load(path)
 
 
 class Workshops:

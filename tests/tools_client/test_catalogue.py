@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from tests.tools_client.stage import ALL, Desk, Raw, answer, call, result, servers, stdio, text, until
-from tools.catalogue import MOST_PAGES, MOST_TOOLS, Catalogue, Said, Signature, Tool, described, pages
+from tools.catalogue import MOST_PAGES, MOST_TOOLS, Catalogue, Signature, Tool, described, pages
 from tools.config import Extras
 from tools.effects import Effect
 from tools.outcome import Rejected, Unavailable
+from tools.way import Way
 
 OPEN = {"type": "object"}
 
@@ -22,7 +23,7 @@ def tool(name: str, schema: dict[str, Any] | None = None, **listed: Any) -> Tool
 
 
 class Nobody:
-    async def call(self, tool: Tool, arguments: dict[str, Any], key: str, timeout_s: float, said: Said | None) -> Any:
+    async def call(self, tool: Tool, arguments: dict[str, Any], way: Way) -> Any:
         raise NotImplementedError
 
 

@@ -15,10 +15,10 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field
 
-from tools.travel import facts
 from tools.travel.desk import READ
 from tools.travel.ledger import Ledger
 from tools.travel.refused import NotNow, Refused
+from tools.travel.schedule import flight_table
 from tools.travel.serve import serve
 from tools.travel.server import TravelServer
 from tools.travel.settings import load
@@ -150,7 +150,7 @@ def _authorize(action: int, first: str | None, second: str | None, _schema: str 
 @contextlib.contextmanager
 def _opened() -> Generator[sqlite3.Connection]:
     """The flights, read-only, with the bookings beside them as `trips`."""
-    path = facts.flight_table(settings.data_folder)
+    path = flight_table(settings.data_folder)
     try:
         db = sqlite3.connect(_read_only(path), uri=True, isolation_level=None)
     except sqlite3.Error as error:
@@ -193,4 +193,4 @@ def _read_only(path: Path) -> str:
 
 
 if __name__ == "__main__":
-    serve(server, settings, functools.partial(facts.flight_table, settings.data_folder))
+    serve(server, settings, functools.partial(flight_table, settings.data_folder))

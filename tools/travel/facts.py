@@ -6,23 +6,7 @@ import math
 import threading
 import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
-
-from tools.travel.refused import Refused
-from tools.travel.schedule import flight_table
-
-__all__ = [
-    "METROPOLITAN",
-    "Airport",
-    "airports",
-    "codes",
-    "distance_miles",
-    "flight_table",
-    "named",
-    "plain",
-    "prepare",
-]
 
 METROPOLITAN = {
     "NYC": ("JFK", "LGA", "EWR"),
@@ -57,7 +41,7 @@ def airports() -> dict[str, Airport]:
 @functools.cache
 def _airports() -> dict[str, Airport]:
     if importlib.util.find_spec("airportsdata") is None:
-        raise Refused("the package airportsdata is not installed: pip install 'surefoot[travel]'")
+        raise _refused("the package airportsdata is not installed: pip install 'surefoot[travel]'")
     import airportsdata  # noqa: PLC0415 - half a second, and not every server needs it
 
     rows: dict[str, Any] = airportsdata.load("IATA")
@@ -90,12 +74,6 @@ def named(query: str) -> list[Airport]:
     return [airports()[code] for _, code in sorted(ranked)]
 
 
-def prepare(folder: Path) -> None:
-    """Load and build what the first call would otherwise wait for."""
-    airports()
-    flight_table(folder)
-
-
 def codes(place: str, field: str) -> tuple[str, ...]:
     """The airports of an IATA code, a metropolitan one (NYC) included.
 
@@ -106,7 +84,7 @@ def codes(place: str, field: str) -> tuple[str, ...]:
     if code in METROPOLITAN:
         return METROPOLITAN[code]
     if code not in airports():
-        raise Refused(f"{field}: unknown airport {place[:20]!r}; find_airports finds codes")
+        raise _refused(f"{field}: unknown airport {place[:20]!r}; find_airports finds codes")
     return (code,)
 
 
@@ -116,3 +94,10 @@ def distance_miles(a: Airport, b: Airport) -> float:
     half = (lat2 - lat1) / 2, math.radians(b.longitude - a.longitude) / 2
     h = math.sin(half[0]) ** 2 + math.cos(lat1) * math.cos(lat2) * math.sin(half[1]) ** 2
     return 2 * EARTH_MILES * math.asin(math.sqrt(h))
+
+
+def _refused(message: str) -> Exception:
+    """Refused, of the MCP SDK, which takes a second to import: workers read these facts too, and may not need it."""
+    from tools.travel.refused import Refused  # noqa: PLC0415
+
+    return Refused(message)

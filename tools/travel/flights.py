@@ -1,6 +1,5 @@
 """MCP server `flights`: finds and books flights. Out of New York the schedule is real (2013); all else is synthetic."""
 
-import functools
 from datetime import date
 from typing import Annotated, Any
 
@@ -11,6 +10,7 @@ from tools.travel import facts, timetable
 from tools.travel.desk import BOOKS, READ, Booking, Day, Desk, Limit, Money, Party, Text, coming
 from tools.travel.ledger import Ledger
 from tools.travel.refused import Refused
+from tools.travel.schedule import flight_table
 from tools.travel.serve import serve
 from tools.travel.server import TravelServer
 from tools.travel.settings import load
@@ -123,7 +123,7 @@ def _offers(origin: str, destination: str, day: date, passengers: int, field: st
     starts, ends = facts.codes(origin, field or "origin"), facts.codes(destination, field or "destination")
     if set(starts) & set(ends):
         raise Refused(f"{field or 'destination'}: {destination.upper()} is where the flight starts")
-    path = facts.flight_table(settings.data_folder)
+    path = flight_table(settings.data_folder)
     flights = timetable.real(path, starts, ends, day)
     if not flights:
         flights = [flight for a in starts for b in ends for flight in timetable.synthetic(a, b, day)]
@@ -148,5 +148,11 @@ def _offer(flight: Flight, day: date, passengers: int) -> FlightOffer:
     )
 
 
+def prepare() -> None:
+    """Load and build what the first call would otherwise wait for."""
+    facts.airports()
+    flight_table(settings.data_folder)
+
+
 if __name__ == "__main__":
-    serve(server, settings, functools.partial(facts.prepare, settings.data_folder))
+    serve(server, settings, prepare)

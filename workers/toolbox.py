@@ -1,0 +1,12 @@
+"""Which tool servers a worker has."""
+
+from orchestrator.settings import Settings
+from tools.config import ToolConfig, load
+
+
+def tool_config(settings: Settings) -> ToolConfig:
+    """The tool servers: what SUREFOOT_MCP_CONFIG names, else what `surefoot up` wrote into SUREFOOT_HOME, else none."""
+    path = settings.mcp_config or settings.home / "mcp.json"
+    if settings.mcp_config is None and not path.exists():
+        return ToolConfig()
+    return load(path)
