@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     tenants: Path | None = Field(
         None, description="JSON file of what each tenant may spend (docs/budgets.md). Empty: no ceilings."
     )
+    prices: Path | None = Field(
+        None, description="JSON file of what tools and models cost (docs/budgets.md). Empty: only mcp.json's prices."
+    )
     attempts: int = Field(6, ge=1, le=100, description="Attempts of one step before it fails for good.")
     backoff_s: float = Field(
         0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; full jitter."

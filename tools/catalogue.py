@@ -42,7 +42,7 @@ class Tool:
         output_schema: JSON Schema of its structured answer, if it says one.
         effect: whether a call may be repeated.
         digest: of description and schemas; another digest is another tool.
-        price_micro_usd: what a call costs, micro-USD.
+        price_micro_usd: what a call costs, micro-USD; None where its server's configuration does not say.
         timeout_s: the longest a call may take.
         lookup: the tool that answers what became of a key.
     """
@@ -53,7 +53,7 @@ class Tool:
     output_schema: Mapping[str, Any] | None
     effect: Effect
     digest: str
-    price_micro_usd: int
+    price_micro_usd: int | None
     timeout_s: float
     lookup: str | None
     caller: Caller = field(repr=False, compare=False)

@@ -56,9 +56,9 @@ class Extras(BaseModel):
     price_usd: dict[Name, Usd] = Field(default_factory=dict[str, float])
     protocol: Literal["auto", "legacy", "2026-07-28"] = "auto"
 
-    def price_micro_usd(self, tool: str) -> int:
-        """The price of one call of this tool, in micro-USD; the first glob that fits counts."""
-        return next((round(usd * MICRO) for glob, usd in self.price_usd.items() if fnmatchcase(tool, glob)), 0)
+    def price_micro_usd(self, tool: str) -> int | None:
+        """The price of one call of this tool, in micro-USD; the first glob that fits counts. None: it is not said."""
+        return next((round(usd * MICRO) for glob, usd in self.price_usd.items() if fnmatchcase(tool, glob)), None)
 
 
 class ServerConfig(BaseModel):

@@ -5,6 +5,7 @@ import os
 import sys
 
 from orchestrator.errors import SurefootError
+from orchestrator.prices import Prices
 from orchestrator.settings import load
 from orchestrator.state import keys
 from orchestrator.workflow import catalogue
@@ -31,6 +32,7 @@ def main() -> int:
         catalogue.load(settings.workflows)
         queues = _queues(options.queues)
         prepare(tool_config(settings))
+        Prices(settings.prices)  # read again by each process; what is wrong with it is said at once
     except (SurefootError, InvalidToolConfig) as error:
         return _refused(error)
     words = ["worker", f"--loglevel={settings.log_level}", "--without-mingle", "--without-gossip", f"--queues={queues}"]

@@ -37,9 +37,8 @@ class Attempt:
         self.stop: Stop | None = None
         self._shop, self._lease, self._until = workshop, held.lease, _now() + limit_s
         last = claim.attempt >= workshop.settings.attempts
-        self._journal = Journal(
-            workshop.calls, workshop.tools, workshop.telemetry.spans, held, claim, profile, last=last
-        )
+        spans = workshop.telemetry.spans
+        self._journal = Journal(workshop.calls, workshop.tools, workshop.prices, spans, held, claim, profile, last=last)
 
     @property
     def left_s(self) -> float:

@@ -2,10 +2,10 @@
 
 import hashlib
 from collections.abc import Mapping
-from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.budget import named
+from orchestrator.prices import Prices
 from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, CallStore, Cost, Recorded
 from orchestrator.state.records import Claim, encode
 from orchestrator.telemetry import Span, Spans, names
@@ -16,6 +16,7 @@ from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
 from workers.ceiling import stopped
+from workers.cost import cost_of
 from workers.doubt import Doubt, Known, told
 from workers.leases import Held
 from workers.replay import Call, Replay
@@ -35,6 +36,7 @@ class Journal:
         self,
         store: CallStore,
         tools: ToolServers,
+        prices: Prices,
         spans: Spans,
         held: Held,
         claim: Claim,
@@ -48,7 +50,7 @@ class Journal:
         """
         assert held.lease is not None
         self._store, self._tools, self._spans, self._held, self._lease = store, tools, spans, held, held.lease
-        lease = self._lease
+        lease, self._prices = self._lease, prices
         self._profile, self._claim, self._last = profile, claim, last
         self._replay = Replay((lambda: store.recall(lease)) if claim.again else None)
 
@@ -141,7 +143,7 @@ class Journal:
             raise Stop(Later(str(error))) from error
 
     async def _begin(self, tool: Tool, call: Call, effect: str, span: Span) -> Begun:
-        cost = self._cost(tool)
+        cost = cost_of(tool, self._claim, self._prices)
         begun = await self._store.begin(self._lease, call.number, call.asked, tool.name, cost, effect)
         if begun.over:
             raise Stop(stopped(self._claim, self._lease.step, begun.over))
@@ -155,7 +157,7 @@ class Journal:
 
     async def _sent(self, tool: Tool, arguments: dict[str, Any], number: int, timeout_s: float) -> Any:
         """Send a call that was begun, and settle it whatever comes of it."""
-        cost = self._cost(tool)
+        cost = cost_of(tool, self._claim, self._prices)
         try:
             answer = await tool.call(
                 arguments, key=self._key(number), timeout_s=timeout_s, ours=lambda: self._held.sure
@@ -218,10 +220,6 @@ class Journal:
         """Leave a look-up to the next attempt; after the last one a person is asked."""
         if not self._last:
             raise Stop(Later(why, wait_s))
-
-    def _cost(self, tool: Tool) -> Cost:
-        globs = tuple(glob for glob in self._claim.globs if fnmatchcase(tool.name, glob))
-        return Cost(globs=globs, micro_usd=tool.price_micro_usd)
 
     async def _settle(self, number: int, state: Any, value: Any, cost: Cost) -> None:
         answer = await self._store.settle(self._lease, number, state, value, cost)

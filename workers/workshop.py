@@ -9,6 +9,7 @@ import structlog
 
 from orchestrator import connect
 from orchestrator.canvas import Canvas, WireForms
+from orchestrator.prices import Prices
 from orchestrator.settings import Settings
 from orchestrator.state.calls import CallStore
 from orchestrator.state.client import SyncClient
@@ -49,6 +50,7 @@ class Workshop:
         self.tools = ToolServers(
             tool_config(settings), catalogue_ttl_s=settings.catalogue_ttl_s, answer_bytes=settings.answer_bytes
         )
+        self.prices = Prices(settings.prices)
         self.telemetry = telemetry(settings, url)
 
     async def run(self, job_id: str, step: str) -> Ended:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from orchestrator import Budget, BudgetExhausted, InvalidRequest, Job, WaitingForInput
+from orchestrator import Budget, BudgetExhausted, InvalidRequest, Job, JobFailed, WaitingForInput
 from tests.support.ledger import attempts, effects
 from tests.support.stage import Stage
 from tests.support.waiting import wait_until
@@ -88,6 +88,20 @@ def test_a_job_that_finishes_keeps_a_step_for_its_end(played: Stage) -> None:
     none = played.app.submit(BED, workflow="journey", budget=Budget(steps=0, at_ceiling="finish"))
     with pytest.raises(BudgetExhausted, match="steps 0 of 0"):
         none.result(90)
+
+
+def test_the_price_table_is_counted_and_what_it_refuses_is_not_sent(played: Stage) -> None:
+    job = played.app.submit(BED, workflow="journey", budget=Budget(usd=0.02))
+    with pytest.raises(BudgetExhausted, match=r"usd 0.02 of 0.02"):
+        job.result(90)
+    assert (job.spend.usd.spent, len(sent(played, job))) == (20_000, 2)
+
+    job = played.app.submit(BED, workflow="unpriced")
+    with pytest.raises(
+        JobFailed, match=r"no price is known for the tool desk.gift: name it under `tools` in SUREFOOT_P"
+    ):
+        job.result(90)
+    assert (job.spend.usd.spent, len(sent(played, job))) == (10_000, 1)
 
 
 def test_nonsense_is_refused(played: Stage) -> None:

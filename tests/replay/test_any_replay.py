@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from orchestrator import Plan
+from orchestrator.prices import Prices
 from orchestrator.state.calls import Begun, CallStore, Recorded
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.keys import calls as calls_key
@@ -129,7 +130,7 @@ class Play:
         held = Held(task, lease_s)
         held.take(lease, time.monotonic())
         profile = Profile("a", tools=("desk.*",), diverged=self.policy)
-        journal = Journal(self.calls, self.tools, Spans(None), held, claim, profile, last=False)
+        journal = Journal(self.calls, self.tools, Prices(None), Spans(None), held, claim, profile, last=False)
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):

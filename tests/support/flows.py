@@ -59,6 +59,12 @@ async def refused(step: StepContext, request: Order) -> dict[str, Any]:
     return await step.call("desk.refuse", why="sold out")
 
 
+@specialist("unpriced", tools=["desk.*"])
+async def unpriced(step: StepContext, request: Order) -> dict[str, Any]:
+    await step.call("desk.book", item="before")
+    return await step.call("desk.gift", item=request.item)
+
+
 @specialist("asking", tools=["desk.*"])
 async def asking(step: StepContext, request: Order) -> dict[str, Any]:
     first = await step.call("desk.book", item="before the question")
@@ -133,6 +139,7 @@ Workflow("two-waves", request=Order, plan=_two_waves)
 Workflow("wide", request=Order, plan=_wide)
 Workflow("flaky", request=Order, plan=lambda _: Plan.chain("flaky"))
 Workflow("degrading", request=Order, plan=lambda _: Plan.chord(["refused", "flight"], "finish"))
+Workflow("unpriced", request=Order, plan=lambda _: Plan.chain("unpriced"))
 Workflow("asking", request=Order, plan=lambda _: Plan.chain("asking", "finish"))
 Workflow("growing", request=Order, plan=lambda _: Plan.chain("growing", "finish"))
 Workflow("broken", request=Order, plan=lambda _: Plan.chain("begin", "broken", "finish"))

@@ -73,3 +73,9 @@ async def flaky(item: str, times: int, key: str, after_s: float = 0.05) -> dict[
 async def refuse(why: str) -> dict[str, Any]:
     """Say no."""
     raise ValueError(why)
+
+
+@tool(effect=Effect.KEYED)
+async def gift(item: str, key: str) -> dict[str, Any]:
+    """Book it; nobody says what that costs."""
+    return await book(item, key)
