@@ -104,6 +104,8 @@ class Desk:
             templates=self.templates(plan),
             at_ceiling=budget.at_ceiling or "fail",
             day=self.tenants.of(tenant).day,
+            on_failure=flow.on_failure,
+            undo_calls=self.settings.undo_calls,
         )
 
     async def find(self, job_id: str) -> AsyncJob:

@@ -14,6 +14,8 @@ TOOLS = "tools/"
 """Before a glob of tools: the kind of its own ceiling."""
 DAY = "day/"
 """Before tokens or usd: what the tenant's jobs may spend together on a day."""
+UNDO, UNDO_USD = "undo", "undo_usd"
+"""What undoing costs: tool calls, which have a ceiling of their own, and money."""
 UNLIMITED = -1
 AtCeiling = Literal["fail", "ask", "finish"]
 LARGEST = 2**53 - 1
@@ -23,6 +25,8 @@ GLOB, MOST_GLOBS = re.compile(r"[\w.*?\[\]!-]{1,128}", re.ASCII), 50
 
 def named(kind: str) -> str:
     """A kind of the ledger as people read it: "tool calls", "calls of flights.book_*"."""
+    if kind == UNDO:
+        return "tool calls to undo"
     if kind.startswith(DAY):
         return f"{kind.removeprefix(DAY)} a day"
     return f"calls of {kind.removeprefix(TOOLS)}" if kind.startswith(TOOLS) else kind.replace("_", " ")
@@ -141,12 +145,17 @@ class Amount:
         return None if self.ceiling is None else self.ceiling - self.spent - self.reserved
 
 
+NONE = Amount(0, 0, None)
+
+
 @dataclass(frozen=True)
 class Spend:
     """What a job has spent and reserved of each ceiling at one moment.
 
     Attributes:
         tools: the same for each tool or glob that has a ceiling of its own.
+        undo: tool calls that undo what the job did, and their allowance; not part of `tool_calls`.
+        undo_usd: what these calls cost; not part of `usd`.
     """
 
     steps: Amount
@@ -156,6 +165,8 @@ class Spend:
     output_tokens: Amount
     usd: Amount
     tools: Mapping[str, Amount] = field(default_factory=dict[str, Amount])
+    undo: Amount = NONE
+    undo_usd: Amount = NONE
 
     @property
     def lines(self) -> dict[str, Amount]:
@@ -176,4 +187,4 @@ class Spend:
             return Amount(spent, held, None if ceiling == UNLIMITED else ceiling)
 
         tools = {glob: line(TOOLS + glob) for glob in globs_of(row.get("tools", ""))}
-        return cls(*(line(kind) for kind in KINDS), tools=tools)
+        return cls(*(line(kind) for kind in KINDS), tools=tools, undo=line(UNDO), undo_usd=line(UNDO_USD))

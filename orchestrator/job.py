@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import intake
 from orchestrator.answers import Reply, budget_answers, match
 from orchestrator.budget import Budget, Spend, named
-from orchestrator.errors import BudgetExhausted, InvalidRequest, JobCancelled, JobFailed, WaitingForInput
+from orchestrator.errors import InvalidRequest
+from orchestrator.outcome import outcome
 from orchestrator.state.client import LONGEST_BLOCK_S, without_loop
-from orchestrator.state.records import Event, JobRecord, Question, StepRecord
+from orchestrator.state.records import Event, JobRecord, Question, StepRecord, Undo
+from orchestrator.state.undo import work
 from orchestrator.status import JobStatus, StepState
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening, Stage
@@ -18,7 +20,8 @@ from orchestrator.workflow import catalogue
 if TYPE_CHECKING:
     from orchestrator.app import Desk
 
-FINAL_EVENTS = frozenset(status.value for status in JobStatus if status.final)
+FINAL_EVENTS = frozenset({*(status.value for status in JobStatus if status.final), "undo_ended"})
+"""After these there is no other; what undoes a job that has ended is told at once behind its end."""
 
 
 class AsyncJob:
@@ -49,6 +52,10 @@ class AsyncJob:
     async def questions(self) -> list[Question]:
         """What it asks."""
         return (await self.record()).questions
+
+    async def undo(self) -> Undo:
+        """What became of what it had done, after its end."""
+        return (await self.record()).undo
 
     async def calls(self) -> list[dict[str, Any]]:
         """Its journal of tool calls."""
@@ -84,10 +91,12 @@ class AsyncJob:
         end, after = None if timeout is None else time.monotonic() + timeout, "$"
         while True:
             record = await self.record()
-            if record.status.final or record.status is JobStatus.WAITING:
+            if (record.status.final and not record.undo.pending) or record.status is JobStatus.WAITING:
                 return outcome(record)
             patience_s = LONGEST_BLOCK_S if end is None else end - time.monotonic()
             if patience_s <= 0:
+                if record.status.final:
+                    return outcome(record)
                 done = sum(step.state is StepState.SUCCEEDED for step in record.steps())
                 total = len(record.step_names())
                 raise TimeoutError(
@@ -146,7 +155,15 @@ class AsyncJob:
     async def cancel(self) -> JobStatus:
         """As `Job.cancel`."""
         with self._desk.telemetry.spans.stage(Stage.CANCEL, self.id):
-            return await self._desk.jobs.cancel(self.id)
+            status = await self._desk.jobs.cancel(self.id)
+            await self._start_undoing()
+        return status
+
+    async def _start_undoing(self) -> None:
+        """Send the first step to undo, where the scripts do not; each sends the next."""
+        if not self._desk.settings.outbox and (undo := await self.undo()).steps:
+            record = await self.record()
+            await self._desk.send_steps(self.id, {work(undo.steps[0]): record.step(undo.steps[0]).specialist})
 
     async def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
         """As `Job.resume`."""
@@ -164,35 +181,6 @@ class AsyncJob:
             return
         with self._desk.telemetry.spans.stage(Stage.RESUME, self.id):
             await self._enqueue(await self._desk.jobs.resume(self.id, given, raised.seconds))
-
-
-def outcome(record: JobRecord) -> Any:
-    """The result of a job that has ended or waits: its last step's output, by name where several are last.
-
-    Raises:
-        JobFailed, BudgetExhausted, JobCancelled, WaitingForInput: as the job stands.
-    """
-    status, fields = record.status, record.fields
-    if status is JobStatus.WAITING:
-        asked = record.questions
-        listed = "; ".join(f"{question.field}: {question.prompt}" for question in asked)
-        raise WaitingForInput(f"job {record.id} waits for {listed}", asked)
-    if status is JobStatus.CANCELLED:
-        raise JobCancelled(f"job {record.id} was cancelled")
-    if status is JobStatus.FAILED:
-        kind = BudgetExhausted if fields.get("reason") == "budget" else JobFailed
-        step = fields.get("failing", "")
-        raise kind(failure(record), reason=fields.get("reason", "step"), step=step or None)
-    lasts = [step.name for step in record.plan().steps if not fields[f"{step.name}.next"]]
-    outputs = {name: record.step(name).output for name in lasts}
-    return next(iter(outputs.values())) if len(outputs) == 1 else outputs
-
-
-def failure(record: JobRecord) -> str:
-    """One line: where, why, and what to do next."""
-    name, total = record.fields.get("failing", ""), record.fields.get("total", "0")
-    where = f"at step {record.step(name).number} of {total} ({name})" if name else "between steps"
-    return f"job {record.id} failed {where}: {record.fields.get('error', '')}; `surefoot show {record.id}`"
 
 
 class Job:
@@ -230,6 +218,11 @@ class Job:
         return without_loop(self._job.questions())
 
     @property
+    def undo(self) -> Undo:
+        """What became of what it had done, after it was cancelled, or failed and is to be undone."""
+        return without_loop(self._job.undo())
+
+    @property
     def calls(self) -> list[dict[str, Any]]:
         """Its journal: each tool call with step, number, tool, state and answer."""
         return without_loop(self._job.calls())
@@ -258,7 +251,8 @@ class Job:
             WaitingForInput: at once, when the job waits for an answer; `questions` says which.
             BudgetExhausted: it reached a ceiling. It keeps what it finished; `resume(budget=...)` goes on.
             JobFailed: a step failed for good, or the deadline passed.
-            JobCancelled: it was cancelled.
+            JobCancelled: it was cancelled. This, and a failure that is undone, is raised when all is undone, at the
+                latest after `timeout`; the message lists what could not be.
             TimeoutError: it is not done yet.
         """
         return without_loop(self._job.result(timeout))
@@ -280,7 +274,10 @@ class Job:
         without_loop(self._job.decline(question_id))
 
     def cancel(self) -> JobStatus:
-        """End the job now: no tool call starts any more, running ones are cancelled. Returns its final status."""
+        """End the job now: no tool call starts any more, running ones are cancelled. Returns its final status.
+
+        What it did is undone from now on, newest first, as its steps remembered with `on_rollback`: see `undo`.
+        """
         return without_loop(self._job.cancel())
 
     def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
@@ -289,6 +286,7 @@ class Job:
         `budget.seconds` counts from now. Finished steps are not run again.
 
         Raises:
-            InvalidRequest: the job has not failed and asks for none of it, or a ceiling is below what is spent.
+            InvalidRequest: the job has not failed and asks for none of it, what it did was undone, or a ceiling is
+                below what is spent.
         """
         without_loop(self._job.resume(budget))

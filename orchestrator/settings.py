@@ -58,6 +58,9 @@ class Settings(BaseSettings):
     prices: Path | None = Field(
         None, description="JSON file of what tools and models cost (docs/budgets.md). Empty: only mcp.json's prices."
     )
+    undo_calls: int = Field(
+        1_000, ge=0, le=100_000, description="Tool calls that undoing one job may take, beside its budget."
+    )
     attempts: int = Field(6, ge=1, le=100, description="Attempts of one step before it fails for good.")
     backoff_s: float = Field(
         0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; full jitter."

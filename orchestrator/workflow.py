@@ -13,6 +13,7 @@ from orchestrator.errors import InvalidRequest
 from orchestrator.plan import NAME, Plan
 
 Diverged = Literal["stop", "recorded"]
+OnFailure = Literal["keep", "undo"]
 ACCEPTED: Mapping[str, Any] = {"surefoot": "accepted"}
 """The validation context of a request that was accepted when its job was submitted."""
 
@@ -75,6 +76,7 @@ class Workflow:
         plan: Callable[[Any], Plan],
         understand: Callable[[str], Mapping[str, Any]] | None = None,
         budget: Budget | None = None,
+        on_failure: OnFailure = "keep",
     ) -> None:
         """Define a workflow.
 
@@ -85,14 +87,18 @@ class Workflow:
             understand: makes fields of the request from free text; without it a text request is refused.
                 What it does not understand it leaves out, so that it is asked.
             budget: the ceilings of a job that brings none.
+            on_failure: what becomes of what a job did when it fails: `keep` it, so that the job can be resumed, or
+                `undo` it as its steps remembered with `on_rollback`. A cancelled job is always undone.
 
         Raises:
-            InvalidRequest: the name is not valid, or another file defines a workflow of this name.
+            InvalidRequest: the name or `on_failure` is not valid, or another file defines a workflow of this name.
         """
+        if on_failure not in get_args(OnFailure):
+            raise InvalidRequest(f"workflow {name!r}: on_failure={on_failure!r}; use 'keep' or 'undo'")
         if not NAME.fullmatch(name):
             raise InvalidRequest(f"workflow name {name!r}: use 1 to 64 of a-z, 0-9, _ and -")
         self.name, self.request, self.plan = name, request, plan
-        self.understand, self.budget = understand, budget or Budget()
+        self.understand, self.budget, self.on_failure = understand, budget or Budget(), on_failure
         self.defined_in = _caller()
         catalogue.enter(self)
 

@@ -29,16 +29,18 @@ class Attempt:
         stop: why it must not go on, once there is such a reason: a specialist that swallows it does not go on either.
     """
 
+    journals: type[Journal] = Journal
+
     def __init__(self, workshop: "Workshop", held: Held, claim: Claim, profile: Profile, limit_s: float) -> None:
         assert held.lease is not None
         self.claim, self.job_id, self.step = claim, held.lease.job_id, held.lease.step
         self.added: list[tuple[Step, str | None]] = []
         self.rollback: list[dict[str, Any]] = []
         self.stop: Stop | None = None
-        self._shop, self._lease, self._until = workshop, held.lease, _now() + limit_s
+        self._shop, self._held, self._lease, self._until = workshop, held, held.lease, _now() + limit_s
         last = claim.attempt >= workshop.settings.attempts
-        spans = workshop.telemetry.spans
-        self._journal = Journal(workshop.calls, workshop.tools, workshop.prices, spans, held, claim, profile, last=last)
+        stores = (workshop.calls, workshop.tools, workshop.prices, workshop.telemetry.spans)
+        self._journal = self.journals(*stores, held, claim, profile, last=last)
 
     @property
     def left_s(self) -> float:

@@ -73,7 +73,11 @@ class StepContext:
         self._attempt.grow(steps, before)
 
     def on_rollback(self, tool: str, /, **arguments: Any) -> None:
-        """Remember how to undo what this step did; kept with its checkpoint and run newest first on cancel."""
+        """Remember how to undo what this step did: `docs/undo.md`.
+
+        It is called, newest first, when the job is cancelled, or fails and its workflow says `on_failure="undo"`. The
+        tool must be one that this specialist may call.
+        """
         self._attempt.on_rollback(tool, arguments)
 
     async def budget(self) -> Mapping[str, int | None]:

@@ -77,6 +77,31 @@ class Journal:
             span.answer(answer)
             return answer
 
+    async def again(self, past: Recorded, step: str, arguments: dict[str, Any], timeout_s: float) -> Known:
+        """What became of a call that another step left unsettled.
+
+        It is sent once more, with the key it had, unless its tool is UNSAFE: then the look-up is asked.
+
+        Raises:
+            Rejected: the tool says no, so it never happened.
+            Stop: nobody can tell now (Later), or ever (Parked).
+        """
+        key = f"{self._lease.job_id}.{step}:{past.number}"
+        call = await self._replay.ask(past.tool, fingerprint(key, arguments))
+        with self._spans.tool(self._lease.job_id, past.tool, arguments, key=key) as span:
+            if call.row is not None and call.row.finished:
+                return Known(happened=True, result=await self._replayed(call.row, span))
+            try:
+                tool = await self._tools.find(past.tool, self._profile.tools)
+                if tool.effect is Effect.UNSAFE:
+                    doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, key)
+                    return await self._told_of(doubt, tool.lookup, span)
+                await self._begin(tool, call, tool.effect.value, span)
+                return Known(happened=True, result=await self._sent(tool, arguments, call.number, timeout_s, key))
+            except (Unavailable, OutcomeUnknown) as error:
+                span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
+                raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
+
     async def left_out(self) -> Failed | None:
         """Why a step that thinks it has succeeded has not: an effect is on record that it did not ask for again."""
         outstanding = await self._replay.outstanding() if self._claim.again else []
@@ -143,7 +168,7 @@ class Journal:
             raise Stop(Later(str(error))) from error
 
     async def _begin(self, tool: Tool, call: Call, effect: str, span: Span) -> Begun:
-        cost = cost_of(tool, self._claim, self._prices)
+        cost = self._cost(tool)
         begun = await self._store.begin(self._lease, call.number, call.asked, tool.name, cost, effect)
         if begun.over:
             raise Stop(stopped(self._claim, self._lease.step, begun.over))
@@ -155,13 +180,12 @@ class Journal:
             span.event(Happening.BUDGET_LOW, ceiling=named(kind))
         return begun
 
-    async def _sent(self, tool: Tool, arguments: dict[str, Any], number: int, timeout_s: float) -> Any:
+    async def _sent(self, tool: Tool, arguments: dict[str, Any], number: int, timeout_s: float, key: str = "") -> Any:
         """Send a call that was begun, and settle it whatever comes of it."""
-        cost = cost_of(tool, self._claim, self._prices)
+        cost = self._cost(tool)
         try:
-            answer = await tool.call(
-                arguments, key=self._key(number), timeout_s=timeout_s, ours=lambda: self._held.sure
-            )
+            key = key or self._key(number)
+            answer = await tool.call(arguments, key=key, timeout_s=timeout_s, ours=lambda: self._held.sure)
         except Rejected as error:
             await self._settle(number, "rejected", str(error), cost)
             raise
@@ -184,16 +208,25 @@ class Journal:
 
         The call's own cost is charged before: with its outcome unknown, or here, where its attempt died.
         """
+        try:
+            known = await self._told_of(doubt, lookup, span)
+        except Stop as stop:
+            if isinstance(stop.verdict, Parked):
+                await self._settle(doubt.number, "unknown", None, NOTHING)
+            raise
+        if known.happened:
+            await self._settle(doubt.number, "done", known.result, NOTHING)
+        return known
+
+    async def _told_of(self, doubt: Doubt, lookup: str | None, span: Span) -> Known:
+        """What a person or the look-up says of a call in doubt."""
         question = doubt.question()
         known = told(await self._store.answer(self._lease, question.id))
         if known is None and lookup:
             known = await self._looked_up(lookup, doubt, span)
         if known is None:
-            await self._settle(doubt.number, "unknown", None, NOTHING)
             span.fail(Kind.IN_DOUBT, question.prompt, Outcome.IN_DOUBT)
             raise Stop(Parked([question]))
-        if known.happened:
-            await self._settle(doubt.number, "done", known.result, NOTHING)
         return known
 
     async def _looked_up(self, lookup: str, doubt: Doubt, span: Span) -> Known | None:
@@ -220,6 +253,9 @@ class Journal:
         """Leave a look-up to the next attempt; after the last one a person is asked."""
         if not self._last:
             raise Stop(Later(why, wait_s))
+
+    def _cost(self, tool: Tool) -> Cost:
+        return cost_of(tool, self._claim, self._prices)
 
     async def _settle(self, number: int, state: Any, value: Any, cost: Cost) -> None:
         answer = await self._store.settle(self._lease, number, state, value, cost)

@@ -15,14 +15,27 @@ from orchestrator.state.keys import FORMAT
 from orchestrator.state.records import Claim, encode
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
-from orchestrator.telemetry.names import Happening, Kind, Outcome
+from orchestrator.telemetry.names import Happening, Outcome
 from orchestrator.workflow import Profile
 from workers.attempt import Attempt
 from workers.ceiling import stopped
 from workers.context import StepContext
 from workers.leases import Held
 from workers.specialist import Specialist, specialists
-from workers.verdict import Failed, Later, Lost, Parked, Stop, Succeeded, Verdict, backoff_s, classify, misfit, problems
+from workers.verdict import (
+    Failed,
+    Later,
+    Lost,
+    Parked,
+    Stop,
+    Succeeded,
+    Verdict,
+    backoff_s,
+    classify,
+    kind_of,
+    misfit,
+    problems,
+)
 
 if TYPE_CHECKING:
     from workers.workshop import Workshop
@@ -44,6 +57,8 @@ class Ended:
 class StepRun:
     """Runs one attempt. `execute` reads top to bottom; each stage is one method below it, in order."""
 
+    attempts = Attempt
+
     def __init__(self, workshop: "Workshop", job_id: str, step: str) -> None:
         self.job_id, self.step = job_id, step
         self.claim = Claim("")
@@ -53,7 +68,7 @@ class StepRun:
         """Claim, perform, commit."""
         with self._workshop.leases.hold() as held:
             asked_at = time.monotonic()
-            claiming = asyncio.ensure_future(self._workshop.steps.claim(self.job_id, self.step))
+            claiming = asyncio.ensure_future(self._take())
             try:
                 # shielded: a claim that is on its way takes the step, whatever happens to this attempt
                 self.claim = await asyncio.shield(claiming)
@@ -67,6 +82,9 @@ class StepRun:
                     return await self._commit(lease, verdict, span)
             except asyncio.CancelledError:
                 return await self._cancelled(held, claiming)
+
+    async def _take(self) -> Claim:
+        return await self._workshop.steps.claim(self.job_id, self.step)
 
     def _not_claimed(self) -> Ended:
         claim = self.claim
@@ -96,7 +114,7 @@ class StepRun:
         profile = specialist.profile
         by_deadline = left is not None and left < profile.timeout_s
         limit_s = max(left, 0.0) if left is not None and by_deadline else profile.timeout_s
-        self._attempt = Attempt(self._workshop, held, self.claim, profile, limit_s)
+        self._attempt = self.attempts(self._workshop, held, self.claim, profile, limit_s)
         try:
             async with asyncio.timeout(limit_s):
                 return await self._specialist_verdict(specialist)
@@ -181,7 +199,7 @@ class StepRun:
         if isinstance(verdict, Failed):
             if verdict.kind == "budget":
                 span.event(Happening.BUDGET_REFUSED, ceiling=verdict.message)
-            span.fail(_kind(verdict.kind), f"{place} ({self.step}): {verdict.message}")
+            span.fail(kind_of(verdict.kind), f"{place} ({self.step}): {verdict.message}")
             return Ended("failed", f"{place} ({self.step}) failed: {verdict.kind}: {verdict.message}", committed.ready)
         span.end_as(Outcome.SUCCEEDED)
         return Ended("succeeded", f"{place} done; surefoot show {self.job_id}", committed.ready)
@@ -234,7 +252,3 @@ def _told_to_end() -> bool:
     """Whether this attempt was cancelled and its code made something else of it."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
-
-
-def _kind(kind: str) -> Kind:
-    return Kind.TIMEOUT if kind == "deadline" else Kind(kind) if kind in set(Kind) else Kind.UNHANDLED

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from orchestrator.state.records import Question
+from orchestrator.telemetry.names import Kind
 from tools.outcome import Rejected, Unavailable
 
 
@@ -94,3 +95,8 @@ def backoff_s(attempt: int, first_s: float, longest_s: float, at_least_s: float)
     Full jitter: a uniform draw from 0 to min(longest, first x 2^(attempt - 1)), as in Celery's own autoretry.
     """
     return at_least_s + random.uniform(0, min(longest_s, first_s * 2 ** min(attempt - 1, 30)))  # noqa: S311 - no secret
+
+
+def kind_of(kind: str) -> Kind:
+    """The kind of a failure as spans name it."""
+    return Kind.TIMEOUT if kind == "deadline" else Kind(kind) if kind in set(Kind) else Kind.UNHANDLED

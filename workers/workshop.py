@@ -18,12 +18,14 @@ from orchestrator.state.pipe import PipeClient
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import SpanStore
 from orchestrator.state.steps import StepStore
+from orchestrator.state.undo import UndoStore, is_work
 from orchestrator.telemetry import Telemetry, start
 from tools.servers import ToolServers
 from workers.greenlets import LoopBlocked, await_
 from workers.leases import Leases
 from workers.run import Ended, StepRun
 from workers.toolbox import tool_config
+from workers.undo import UndoRun
 
 log = structlog.get_logger(__name__)
 GIVE_BACK_S = 3.0
@@ -42,6 +44,7 @@ class Workshop:
         scripts = Scripts(PipeClient(url, math.inf), message)
         self.jobs = JobStore(scripts, settings.retention_s)
         self.steps = StepStore(scripts, settings.lease_s, settings.retention_s)
+        self.undos = UndoStore(scripts, settings.lease_s, settings.retention_s)
         self.calls = CallStore(scripts)
         keeper = SyncClient(url, settings.redis_patience_s)
         self.leases = Leases(
@@ -54,8 +57,9 @@ class Workshop:
         self.telemetry = telemetry(settings, url)
 
     async def run(self, job_id: str, step: str) -> Ended:
-        """Run one attempt of one step."""
-        return await StepRun(self, job_id, step).execute()
+        """Run one attempt of one step, or of undoing one."""
+        run = UndoRun if is_work(step) else StepRun
+        return await run(self, job_id, step).execute()
 
     def close(self) -> None:
         """Give back the steps that still run, close the connections to the tool servers, send the last spans."""

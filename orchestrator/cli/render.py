@@ -10,8 +10,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.budget import MICRO, Amount, Spend, named
-from orchestrator.job import Job, failure
+from orchestrator.budget import MICRO, UNDO, UNDO_USD, Amount, Spend, named
+from orchestrator.job import Job
+from orchestrator.outcome import failure, undone
 from orchestrator.state.records import Event, JobRecord, Question
 from orchestrator.status import JobStatus
 from orchestrator.telemetry.redaction import as_text
@@ -21,6 +22,7 @@ COLOURS = {
     "queued": "dim", "running": "cyan", "waiting": "yellow", "succeeded": "green", "failed": "red",
     "cancelled": "magenta",
     "retrying": "yellow", "skipped": "dim", "pending": "dim", "ready": "dim", "started": "cyan", "question": "yellow",
+    "undoing": "magenta", "undone": "magenta", "undo_ended": "magenta",
 }  # fmt: skip
 
 
@@ -61,7 +63,14 @@ def _told(event: Event) -> str:
         return "" if data == "1" else f"attempt {data}"
     if event.type == "retrying" and isinstance(data, dict):
         return f"{data['message']}; again in {data.get('delay_s', 0)} s"
-    return str(data)
+    return _told_of_undoing(data) if event.type in {"undoing", "undone"} else str(data)
+
+
+def _told_of_undoing(data: Any) -> str:
+    """What will be undone, or what became of one step."""
+    if isinstance(data, list):
+        return f"newest first: {', '.join(data)}"
+    return "; ".join([f"{len(data['done'])} undone", *(f"NOT {one['tool']}: {one['why']}" for one in data["left"])])
 
 
 def jobs_table(records: Iterable[JobRecord]) -> Table:
@@ -84,6 +93,8 @@ def show(record: JobRecord) -> None:
     )
     if record.status is JobStatus.FAILED:
         console.print(Text(failure(record), "red"))
+    elif record.undo.steps:
+        console.print(Text("; ".join(undone(record.undo)), "red" if record.undo.left else "magenta"))
     table = Table("step", "", "state", "attempts", "after", "", box=None, header_style="bold")
     for step in record.steps():
         told = step.error["message"] if isinstance(step.error, dict) and "message" in step.error else ""
@@ -126,10 +137,11 @@ def amount(line: Amount, scale: float = 1) -> str:
 def spend_table(spend: Spend) -> Table:
     """Spend against budget."""
     table = Table("budget", "spent", "reserved", "free", box=None, header_style="bold")
-    for kind, line in spend.lines.items():
+    undoing = {UNDO: spend.undo, UNDO_USD: spend.undo_usd} if spend.undo.spent else {}
+    for kind, line in {**spend.lines, **undoing}.items():
         if kind in RARE and line == UNUSED:
             continue
-        scale = MICRO if kind == "usd" else 1
+        scale = MICRO if kind.endswith("usd") else 1
         free = "no ceiling" if line.free is None else f"{line.free / scale:g}"
         table.add_row(named(kind), amount(line, scale), f"{line.reserved / scale:g}", free)
     return table
@@ -149,6 +161,7 @@ def as_json(record: JobRecord) -> dict[str, Any]:
         "steps": to_jsonable_python(record.steps()),
         "questions": to_jsonable_python(record.questions),
         "spend": to_jsonable_python(record.spend),
+        "undo": to_jsonable_python(record.undo),
     }
 
 

@@ -14,20 +14,25 @@ State = Literal["done", "rejected", "unknown", "unsent"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call costs: calls, also for each glob of tools that has a ceiling, model tokens, money in micro-USD."""
+    """What a call costs: calls, also for each glob of tools that has a ceiling, model tokens, money in micro-USD.
+
+    What undoes something is counted apart, on the allowance that the job has for it.
+    """
 
     tool_calls: int = 1
     input_tokens: int = 0
     micro_usd: int = 0
     output_tokens: int = 0
     globs: tuple[str, ...] = ()
+    undo: int = 0
+    undo_micro_usd: int = 0
 
     def __str__(self) -> str:
         """As the scripts read it: what is most special first, since the first ceiling that is reached is named."""
         amounts = {f"{TOOLS}{glob}": self.tool_calls for glob in self.globs}
         amounts |= {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
         amounts |= {"tool_calls": self.tool_calls, "tokens": self.input_tokens + self.output_tokens}
-        amounts |= {"usd": self.micro_usd}
+        amounts |= {"usd": self.micro_usd, "undo": self.undo, "undo_usd": self.undo_micro_usd}
         return ",".join(f"{kind}={amount}" for kind, amount in amounts.items() if amount)
 
 

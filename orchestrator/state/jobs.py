@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from orchestrator.budget import UNDO
 from orchestrator.errors import InvalidRequest, JobNotFound
 from orchestrator.plan import Plan
 from orchestrator.state import keys
@@ -64,6 +65,8 @@ class NewJob:
     templates: Mapping[str, str] = field(default_factory=dict[str, str])
     at_ceiling: str = "fail"
     day: Mapping[str, int] = field(default_factory=dict[str, int])
+    on_failure: str = "keep"
+    undo_calls: int = 0
 
 
 class JobStore:
@@ -83,7 +86,10 @@ class JobStore:
             "at_ceiling": job.at_ceiling,
             "version": job.version,
             "format": keys.FORMAT,
+            f"max:{UNDO}": str(job.undo_calls),
         }
+        if job.on_failure != "keep":
+            fields["on_failure"] = job.on_failure
         if job.day:
             fields |= {"purse": keys.purse(job.tenant)} | {f"day:{kind}": str(top) for kind, top in job.day.items()}
         answer = await self._scripts.run(
@@ -151,10 +157,13 @@ class JobStore:
         """Go on with a failed job. Returns the steps that are offered.
 
         Raises:
-            InvalidRequest: the job did not fail.
+            InvalidRequest: the job did not fail, or what it had done was undone.
         """
         milliseconds = -1 if seconds is None else round(seconds * 1000)
         kind, what = await self._scripts.run("resume", job_id, encode(ceilings), milliseconds)
+        if what == b"undone":
+            why = "it failed, and what it had done was undone, or is being undone"
+            raise InvalidRequest(f"job {job_id} cannot be resumed: {why}; submit it again")
         if kind != b"OK":
             raise InvalidRequest(f"only a failed job can be resumed; job {job_id} is {what.decode()}")
         return [step.decode() for step in what]

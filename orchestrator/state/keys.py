@@ -33,6 +33,8 @@ FAMILIES = {
     "tenant": f"{PREFIX}tenant:",  # + digest of the tenant: hash, what its jobs spend today
     "worker": f"{PREFIX}worker:",  # + name: string, the worker's heartbeat
 }
+UNDO = "undo~"
+"""Before a step's name: the work of undoing it. No step can be named so."""
 STOPS = f"{PREFIX}stops"
 """Channel: ids of jobs whose running steps must stop now."""
 
@@ -91,5 +93,5 @@ def lua() -> str:
     """The names as Lua, put before every script."""
     fixed = ", ".join(f"{name} = '{key}'" for name, key in INDEXES.items())
     families = ", ".join(f"{name} = '{key}'" for name, key in FAMILIES.items())
-    words = f"local TAG, STOPS, FORMAT = '{TAG}', '{STOPS}', '{FORMAT}'"
+    words = f"local TAG, STOPS, FORMAT, UNDO = '{TAG}', '{STOPS}', '{FORMAT}', '{UNDO}'"
     return f"local INDEX = {{{fixed}}}\nlocal OF = {{{families}}}\n{words}\n"

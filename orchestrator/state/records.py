@@ -9,6 +9,7 @@ from pydantic_core import from_json, to_json
 
 from orchestrator.budget import AtCeiling, Over, Spend, globs_of
 from orchestrator.plan import Plan, Step
+from orchestrator.state import keys
 from orchestrator.status import JobStatus, StepState
 
 Kind = Literal["input", "approval", "in_doubt", "budget"]
@@ -135,6 +136,34 @@ class StepRecord:
 
 
 @dataclass(frozen=True)
+class Undo:
+    """What becomes of what a job had done, after it was cancelled, or failed and is to be undone.
+
+    Attributes:
+        steps: the steps that are undone, newest first.
+        pending: how many of them are not yet.
+        done: what was undone: `step`, `tool`, `arguments`.
+        left: what could not be undone: the same, and `why`.
+    """
+
+    steps: tuple[str, ...] = ()
+    pending: int = 0
+    done: tuple[Mapping[str, Any], ...] = ()
+    left: tuple[Mapping[str, Any], ...] = ()
+
+    @classmethod
+    def read(cls, fields: Mapping[str, str]) -> "Undo":
+        """From the job's fields."""
+        steps = tuple(step for step in fields.get("undo", "").split(",") if step)
+        outs = {step: decode(fields.get(f"{keys.UNDO}{step}.out", "{}")) for step in steps}
+        listed = [
+            tuple({"step": step, **entry} for step, out in outs.items() for entry in out.get(which, ()))
+            for which in ("done", "left")
+        ]
+        return cls(steps, int(fields.get("undo_left", 0)), *listed)
+
+
+@dataclass(frozen=True)
 class JobRecord:
     """A job as stored, read in one command."""
 
@@ -160,6 +189,11 @@ class JobRecord:
     def spend(self) -> Spend:
         """The ledger."""
         return Spend.read(self.fields)
+
+    @property
+    def undo(self) -> Undo:
+        """What became of what it had done."""
+        return Undo.read(self.fields)
 
     def step_names(self) -> list[str]:
         """All steps, in the order they were declared."""

@@ -52,12 +52,14 @@ class Machine:
     def workers(self) -> list[int]:
         return [pid for pid in self.processes() if b"workers\0--" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
-    def bookings(self, job_id: str) -> list[str]:
+    def bookings(self, job_id: str, status: str = "%") -> list[str]:
         """The keys of a job's bookings; the tool servers make the table with the first one."""
         with sqlite3.connect(self.home / "ledger.sqlite") as db:
             if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'booking'").fetchone():
                 return []
-            found = db.execute("SELECT dedup_key FROM booking WHERE dedup_key LIKE ?", (f"{job_id}%",))
+            found = db.execute(
+                "SELECT dedup_key FROM booking WHERE dedup_key LIKE ? AND status LIKE ?", (f"{job_id}%", status)
+            )
             return [key for (key,) in found]
 
 
@@ -97,6 +99,20 @@ def test_a_ceiling_is_said_and_a_larger_one_goes_on(machine: Machine) -> None:
     machine.run("resume", failed["id"], "--tool-calls", "60")
     wait_until(lambda: json.loads(machine.run("show", failed["id"], "--json"))["status"] == "succeeded", "it ends")
     assert len(machine.bookings(failed["id"])) == 6
+
+
+def test_a_trip_that_is_cancelled_after_its_bookings_books_them_off(machine: Machine) -> None:
+    job_id = json.loads(machine.run("submit", "--json", "--steps", "8", "--at-ceiling", "ask", COMPLETE))["id"]
+    wait_until(lambda: json.loads(machine.run("show", job_id, "--json"))["status"] == "waiting", "all is booked")
+    assert len(machine.bookings(job_id, "booked")) == 6
+    assert "cancelled" in machine.run("cancel", job_id)
+    said = machine.run("watch", job_id)
+    assert "undo_ended" in said, said
+    assert (len(machine.bookings(job_id, "booked")), len(machine.bookings(job_id, "cancelled"))) == (0, 6)
+    assert "undone: 6" in machine.run("show", job_id)
+    undo = json.loads(machine.run("show", job_id, "--json"))["undo"]
+    assert (undo["pending"], len(undo["done"]), undo["left"]) == (0, 6, [])
+    assert {entry["tool"] for entry in undo["done"]} == {"flights.cancel", "hotels.cancel", "restaurants.cancel"}
 
 
 def test_a_worker_killed_in_the_middle_books_everything_once(machine: Machine) -> None:

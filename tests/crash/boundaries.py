@@ -14,7 +14,9 @@ from pydantic import BaseModel
 
 from orchestrator import Plan, Workflow
 from orchestrator.state.calls import CallStore
+from orchestrator.state.keys import UNDO
 from orchestrator.state.steps import StepStore
+from orchestrator.state.undo import UndoStore, is_work
 from tools.catalogue import Tool
 from workers import StepContext, specialist
 from workers.backend import JobRecordBackend
@@ -33,7 +35,14 @@ class Errand(BaseModel):
 
 @specialist(VICTIM, tools=["faults.*"])
 async def victim(step: StepContext, request: Errand) -> dict[str, Any]:
-    return {"said": await step.call(f"faults.{request.tool}", item=request.item)}
+    said = await step.call(f"faults.{request.tool}", item=request.item)
+    step.on_rollback("faults.book", item=f"{request.item}-undone")
+    return {"said": said}
+
+
+@specialist("collapse")
+async def collapse(step: StepContext, request: Errand) -> None:
+    raise RuntimeError(f"no {request.item}")
 
 
 @specialist("beside", tools=["faults.book"])
@@ -47,10 +56,13 @@ async def join(step: StepContext, request: Errand) -> dict[str, Any]:
 
 
 Workflow("struck", request=Errand, plan=lambda _: Plan.chord([VICTIM, "beside"], "join"))
+Workflow("undone", request=Errand, plan=lambda _: Plan.chain(VICTIM, "collapse"), on_failure="undo")
 
 
 def reached(boundary: str, step: str) -> None:
-    """Die here, or stand still, if this is where."""
+    """Die here, or stand still, if this is where: in a step, or in the work of undoing it."""
+    if is_work(step):
+        boundary, step = f"undo {boundary}", step.removeprefix(UNDO)
     try:
         armed, whom, number = Path(ARMED).read_text().split(":")
     except FileNotFoundError:
@@ -118,4 +130,6 @@ if ARMED:
     _wrap(Tool, "call", _of_key, behind="answer received")
     _wrap(CallStore, "settle", _of_lease, behind="settled")
     _wrap(StepStore, "commit", _of_lease, before="before commit", behind="committed")
+    _wrap(UndoStore, "claim", _of_claim, behind="claimed")
+    _wrap(UndoStore, "commit", _of_lease, before="before commit", behind="committed")
     _wrap_join()

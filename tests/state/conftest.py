@@ -16,6 +16,7 @@ from orchestrator.state.jobs import JobStore, NewJob
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.steps import Lease, StepStore
 from orchestrator.state.sweeping import SweepStore
+from orchestrator.state.undo import UndoStore, work
 from orchestrator.status import JobStatus
 from orchestrator.workflow import Profile, catalogue
 from tests.support.valkey import Valkey, valkey
@@ -32,6 +33,7 @@ class Stores:
     jobs: JobStore
     steps: StepStore
     calls: CallStore
+    undos: UndoStore
     sweeper: SweepStore
 
     def command(self, *words: Any) -> Any:
@@ -43,11 +45,22 @@ class Stores:
         job_id: str = "0" * 31 + "1",
         seconds: float | None = None,
         at_ceiling: Any = "fail",
+        on_failure: Any = "keep",
         **ceilings: int,
     ) -> str:
         limits = {"steps": -1, "tool_calls": -1, "tokens": -1, "usd": -1} | ceilings
         new = NewJob(
-            job_id, "w", "t", {"x": 1}, limits, seconds=seconds, key=f"key-{job_id}", plan=plan, at_ceiling=at_ceiling
+            job_id,
+            "w",
+            "t",
+            {"x": 1},
+            limits,
+            seconds=seconds,
+            key=f"key-{job_id}",
+            plan=plan,
+            at_ceiling=at_ceiling,
+            on_failure=on_failure,
+            undo_calls=1_000,
         )
         return without_loop(self.jobs.open(new))
 
@@ -93,6 +106,7 @@ def stores_on(url: str, lease_s: float = 30.0, grace_s: float = 0.2) -> Stores:
         JobStore(scripts, 600),
         StepStore(scripts, lease_s, 600),
         CallStore(scripts),
+        UndoStore(scripts, lease_s, 600),
         SweepStore(scripts, grace_s, 600),
     )
 
@@ -109,16 +123,20 @@ def stores(server: Valkey) -> Iterator[Stores]:
 
 
 def nothing_left_behind(stores: Stores) -> None:
-    """Of every job that has ended: a TTL on each key, nothing reserved, no lease, no deadline."""
+    """Of every job that has ended: a TTL on each key, nothing reserved, no lease, no deadline.
+
+    While it is undone there is no TTL yet, and whoever undoes it has a lease.
+    """
     for key in stores.command("KEYS", keys.FAMILIES["job"] + "*"):
         job_id = key.decode().rpartition(":")[2]
         record = without_loop(stores.jobs.read(job_id))
         if not JobStatus(record.fields["status"]).final:
             continue
         for name in (keys.job(job_id), keys.calls(job_id), keys.events(job_id), record.fields.get("skey", "")):
-            assert not name or stores.command("TTL", name) != -1, name
+            exists = name and stores.command("EXISTS", name)
+            assert not exists or (stores.command("TTL", name) == -1) == bool(record.undo.pending), name
         assert {record.fields[f"held:{kind}"] for kind in ("steps", "tool_calls", "tokens", "usd")} == {"0"}
-        assert [
-            m for m in stores.command("ZRANGE", keys.INDEXES["leases"], 0, -1) if m.decode().startswith(job_id)
-        ] == []
+        held = [member.decode() for member in stores.command("ZRANGE", keys.INDEXES["leases"], 0, -1)]
+        ours = {member.partition(".")[2] for member in held if member.startswith(job_id)}
+        assert ours <= {work(step) for step in record.undo.steps if record.undo.pending}
         assert stores.command("ZSCORE", keys.INDEXES["deadlines"], job_id) is None

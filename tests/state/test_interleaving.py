@@ -9,12 +9,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from orchestrator import Plan, Step
+from orchestrator import InvalidRequest, Plan, Step
 from orchestrator.state import keys
 from orchestrator.state.calls import NOTHING, Cost, State
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.records import JobRecord, Question
 from orchestrator.state.steps import Ending, Lease
+from orchestrator.state.undo import Undone, is_work, work
 from orchestrator.status import JOB_MOVES, JobStatus, StepState
 from tests.state.conftest import NAMES, Stores, nothing_left_behind, stores_on
 from tests.support.valkey import Valkey
@@ -23,7 +24,7 @@ from tests.support.waiting import wait_until
 JOB = "0" * 31 + "4"
 COUNTERS = ("live", "active", "left", "parked", "total")
 KINDS = ("steps", "tool_calls", "tokens", "usd")
-COST = Cost(1, 10, 100)
+COST, UNDOING = Cost(1, 10, 100), Cost(0, undo=1)
 OUTCOMES: list[State | None] = ["done", "rejected", "unknown", "unsent", None]
 
 
@@ -60,6 +61,9 @@ class Play:
         if self.rolled.random() < 0.1:  # it died between the message and the claim
             return
         job_id, step = message["headers"]["id"].split(".")
+        if is_work(step):
+            self.take_undo(step)
+            return
         claim = do(self.stores.steps.claim(job_id, step))
         if claim.answer == "CLAIMED":
             assert step not in self.committed, "a step that has its output is never run again"
@@ -69,20 +73,36 @@ class Play:
             self.holders[step] = Lease(job_id, step, claim.fence)
             self.leases.append(self.holders[step])
 
+    def take_undo(self, undo: str) -> None:
+        """A worker undoes a step of a job that has ended."""
+        if do(self.stores.undos.claim(JOB, undo)).claim.answer == "CLAIMED":
+            assert self.record.status.final
+            steps = self.record.undo.steps
+            newer = steps[: steps.index(undo.removeprefix(keys.UNDO))]
+            assert {self.record.fields[f"{work(step)}.state"] for step in newer} <= {"succeeded"}, "newest first"
+            fence = do(self.stores.jobs.read(JOB)).fields[f"{undo}.fence"]
+            self.holders[undo] = Lease(JOB, undo, fence)
+            self.leases.append(self.holders[undo])
+
     def call(self) -> None:
         if self.leases:
             lease, number = self.rolled.choice(self.leases), self.rolled.randrange(1, 4)
+            cost = UNDOING if is_work(lease.step) else COST
             if self.rolled.random() < 0.2:  # what became of a call of an earlier attempt is learned
                 do(self.stores.calls.settle(lease, number, self.rolled.choice(["done", "unknown"]), 1, NOTHING))
-            elif do(self.stores.calls.begin(lease, number, "p", "t.x", COST)).answer in {"GO", "AGAIN"}:
+            elif do(self.stores.calls.begin(lease, number, "p", "t.x", cost)).answer in {"GO", "AGAIN"}:
                 assert lease == self.holders[lease.step], "only the holder calls"
                 state = self.rolled.choice(OUTCOMES)
                 if state:
-                    do(self.stores.calls.settle(lease, number, state, {"n": number}, COST))
+                    do(self.stores.calls.settle(lease, number, state, {"n": number}, cost))
 
     def commit(self) -> None:
         if self.leases:
             lease = self.rolled.choice(self.leases)
+            if is_work(lease.step):
+                if do(self.stores.undos.commit(lease, Undone())).answer == "OK":
+                    assert lease == self.holders[lease.step], "only the holder commits"
+                return
             risk = 0.4 if self.record.step(lease.step).optional else 0.03
             outcome = "failed" if self.rolled.random() < risk else "succeeded"
             before = self.messages()
@@ -102,8 +122,9 @@ class Play:
             do(self.stores.steps.release(self.rolled.choice(self.leases), delay_s=0, grace_s=0, why={"message": "x"}))
 
     def ask(self) -> None:
-        if self.leases:
-            lease = self.rolled.choice(self.leases)
+        asking = [lease for lease in self.leases if not is_work(lease.step)]
+        if asking:
+            lease = self.rolled.choice(asking)
             do(self.stores.steps.park(lease, [Question(f"{lease.step}/day", "day", "which?", step=lease.step)]))
 
     def answer(self) -> None:
@@ -139,7 +160,10 @@ class Play:
         do(self.stores.jobs.cancel(JOB))
 
     def resume(self) -> None:
-        if self.record.status is JobStatus.FAILED and self.rolled.random() < 0.5:
+        if self.record.undo.steps:
+            with pytest.raises(InvalidRequest):
+                do(self.stores.jobs.resume(JOB, {}, None))
+        elif self.record.status is JobStatus.FAILED and self.rolled.random() < 0.5:
             for step in do(self.stores.jobs.resume(JOB, {}, None)):
                 assert self.committed.pop(step, "failed") == "failed"
 
@@ -159,10 +183,19 @@ class Play:
                 assert fields[f"{name}.out"] == was.fields[f"{name}.out"], "an output is stored once"
         if self.record.status.final:
             nothing_left_behind(self.stores)
+            self.undoing_agrees(was)
         else:
             self.counts_agree()
         if self.record.status is not was.status:
             assert self.record.status in JOB_MOVES[was.status]
+
+    def undoing_agrees(self, was: JobRecord) -> None:
+        """What is undone stays undone, each step once, and is counted apart."""
+        now, calls = self.record.undo, do(self.stores.jobs.calls(JOB))
+        assert was.undo.steps in {(), now.steps}
+        assert now.pending == len([step for step in now.steps if f"{work(step)}.out" not in self.record.fields])
+        begun = [call for call in calls if is_work(call["step"]) and call["state"] == "begun"]
+        assert self.record.spend.undo.reserved == len(begun)
 
     def counts_agree(self) -> None:
         """The counters are what counting gives."""
@@ -200,7 +233,10 @@ def quick(server: Valkey, stores: Stores) -> Stores:
 def test_any_interleaving_keeps_its_promises(quick: Stores, seed: int) -> None:
     rolled = random.Random(seed)
     ceiling = rolled.choice([3, 10, 1000])
-    quick.open(some_plan(rolled), JOB, tool_calls=ceiling, tokens=10 * ceiling, usd=100 * ceiling)
+    on_failure = "undo" if seed % 3 == 0 else "keep"
+    quick.open(
+        some_plan(rolled), JOB, tool_calls=ceiling, tokens=10 * ceiling, usd=100 * ceiling, on_failure=on_failure
+    )
     play = Play(quick, rolled)
     moves = dict(MOVES) | ({Play.cancel: 1} if seed % 5 == 0 else {})
     for move in rolled.choices(list(moves), list(moves.values()), k=250):
@@ -216,7 +252,7 @@ def test_any_interleaving_keeps_its_promises(quick: Stores, seed: int) -> None:
         play.answer()
         play.commit()
         play.look()
-        return play.record.status.final
+        return play.record.status.final and not play.record.undo.pending
 
     wait_until(moved_on, f"the job ends, seed {seed}: {play.record.fields}")
     if play.record.status is JobStatus.SUCCEEDED:

@@ -3,7 +3,8 @@
 from orchestrator.state.client import without_loop as do
 from orchestrator.status import JobStatus
 from tests.state.conftest import Stores
-from tests.state.test_scripts import JOB, TRIP
+from tests.state.scenes import JOB
+from tests.state.test_scripts import TRIP
 
 WHY = "nobody knows a"
 

@@ -3,7 +3,6 @@
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
 
 import random
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -22,56 +21,13 @@ from orchestrator.state.scripts import NAMES
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.status import JobStatus
 from tests.state.conftest import Stores, nothing_left_behind, stores_on
+from tests.state.scenes import JOB, SCENES
 from tests.support.valkey import Valkey
 from tests.support.waiting import wait_until
 
-JOB = "0" * 31 + "1"
 TRIP = Plan([Step("a"), Step("b", after=["a"]), Step("c", after=["a"]), Step("d", after=["b", "c"])])
 DONE = Ending("succeeded", {"ok": 1})
 QUESTION = Question("a/day", "day", "which day?", step="a")
-
-
-def lost_lease(stores: Stores) -> list[Any]:
-    stores.claim(JOB, "a")
-    stores.command("ZADD", keys.INDEXES["leases"], 1, f"{JOB}.a")
-    return [10, 200]
-
-
-def lost_message(stores: Stores) -> list[Any]:
-    stores.command("DEL", "a.{0}")
-    wait_until(lambda: do(stores.sweeper.sweep()).unclaimed_steps, "the message counts as lost")
-    return [10, 200, 0]
-
-
-def late_redrive(stores: Stores) -> list[Any]:
-    do(stores.scripts.run("sweep_leases", *lost_lease(stores)))
-    stores.command("ZADD", keys.INDEXES["again"], 1, f"{JOB}.a")
-    return [10, 200, 0]
-
-
-def orphan(stores: Stores) -> list[Any]:
-    lease = stores.claim(JOB, "a")
-    do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
-    do(stores.steps.release(lease, delay_s=9, grace_s=9, why={"message": "x"}))
-    stores.command("ZADD", keys.INDEXES["begun"], 1, f"{JOB}.a:1")
-    return [10]
-
-
-def doubt(stores: Stores) -> list[Any]:
-    do(stores.steps.park(stores.claim(JOB, "a"), [Question("a/call-1", "call-1", "did it?", "in_doubt", "a")]))
-    return [10]
-
-
-SWEEPS: dict[str, Callable[[Stores], list[Any]]] = {
-    "sweep_leases": lost_lease,
-    "sweep_ready": lost_message,
-    "sweep_again": late_redrive,
-    "sweep_calls": orphan,
-    "sweep_doubts": doubt,
-    "retire": lambda _: [10, 600],
-    "census": lambda _: list(JobStatus),
-}
-"""What a sweeper looks for: brings it about; answers the script's arguments."""
 
 
 def prepare(stores: Stores, script: str) -> list[Any]:
@@ -81,8 +37,8 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         return [JOB, '{"workflow":"w"}', "{}", -1, "[]", "{}", keys.submission("t", f"key-{JOB}"), "{}"]
     if script == "claim":
         return [JOB, "a", 30_000, 600]
-    if script in SWEEPS:
-        return SWEEPS[script](stores)
+    if script in SCENES:
+        return SCENES[script](stores)
     if script == "expire":
         return [10, 600]
     if script in {"cancel", "refuse"}:

@@ -15,7 +15,8 @@ from orchestrator.state.records import Question
 from orchestrator.state.scripts import LUA
 from orchestrator.state.steps import Ending
 from tests.state.conftest import Stores
-from tests.state.test_scripts import JOB, prepare
+from tests.state.scenes import JOB
+from tests.state.test_scripts import prepare
 
 Answer = Any
 SECOND: dict[str, Callable[[Answer], bool]] = {
@@ -24,7 +25,9 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "call_settle": lambda row: row == [b"OK"],
     "cancel": lambda row: row == [b"ENDED", b"cancelled"],
     "claim": lambda row: row[0] == b"HELD" and row[1].isdigit(),
+    "claim_undo": lambda row: row[0] == b"HELD" and row[1].isdigit(),
     "commit": lambda row: row == [b"STALE", b"succeeded"],
+    "commit_undo": lambda row: row == [b"STALE", b"succeeded"],
     "emit": lambda row: row == [b"OK"],
     "expire": lambda row: row == [],
     "give_back": lambda row: row == [b"STALE", b"retrying"],

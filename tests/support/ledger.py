@@ -69,6 +69,18 @@ async def flaky(item: str, times: int, key: str, after_s: float = 0.05) -> dict[
     return {"booked": item}
 
 
+@tool(effect=Effect.KEYED)
+async def cancel(booked: str, key: str, seconds: float = 0.0) -> dict[str, Any]:
+    """Take a booking back."""
+    return await book(f"no {booked}", key, seconds)
+
+
+@tool(effect=Effect.UNSAFE)
+async def wire(item: str, key: str, seconds: float = 0.0) -> dict[str, Any]:
+    """Send money: each time, and nobody can tell."""
+    return await book(item, key, seconds)
+
+
 @tool(effect=Effect.READ)
 async def refuse(why: str) -> dict[str, Any]:
     """Say no."""

@@ -7,7 +7,7 @@
 --   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
--- USES clock moves settle progress ledger
+-- USES clock moves settle progress ledger inputs
 local job, step, at, key, p = ARGV[1], ARGV[2], now(), OF.job .. ARGV[1], ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',
   'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec',
@@ -50,11 +50,7 @@ local fence = string.format('%.0f', math.max(at, tonumber(f[7] or 0) + 1))
 redis.call('HSET', key, p .. 'state', 'running', p .. 'fence', fence, p .. 'until', at + ARGV[3], p .. 'try', f[11] + 1)
 redis.call('ZADD', INDEX.leases, at + ARGV[3], job .. '.' .. step)
 event(job, 'started', step, tostring(f[11] + 1))
-local inputs, missing = {}, {}
-for dep in string.gmatch(f[6], '[^,]+') do
-  local out = redis.call('HMGET', key, dep .. '.state', dep .. '.out')
-  if out[1] == 'succeeded' then inputs[#inputs + 1] = dep; inputs[#inputs + 1] = out[2] else missing[#missing + 1] = dep end
-end
+local inputs, missing = inputs_of(job, f[6])
 local left = f[10] and f[10] - at or -1
 return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0,
   offered and at - offered or -1, f[17] or '', policy, over or {}, last and 1 or 0, finishing, missing}

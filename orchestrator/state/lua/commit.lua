@@ -16,7 +16,7 @@ let_go(job, step, outcome)
 redis.call('HINCRBY', key, 'live', -1)
 redis.call('HINCRBY', key, 'left', -1)
 redis.call('HSET', key, p .. (outcome == 'succeeded' and 'out' or 'err'), ARGV[5])
-if ARGV[10] ~= '' then redis.call('HSET', key, p .. 'undo', ARGV[10], p .. 'ended', at) end
+if ARGV[10] ~= '' then redis.call('HSET', key, p .. 'undo', ARGV[10]) end
 event(job, outcome, step, ARGV[8])
 local optional = redis.call('HGET', key, p .. 'opt') == '1'
 if ARGV[7] == 'finish' then

@@ -1,12 +1,13 @@
 -- resume: go on with a failed job: everything that has not succeeded is planned again, with the ledger's ceilings raised.
 -- ARGV job ledger (JSON object kind -> new ceiling) seconds (ms of new time, -1: what was left)
--- answers {OK, {steps offered}} | REFUSED status
+-- answers {OK, {steps offered}} | REFUSED status, or undone: what it had done is undone, or is being undone
 -- Repeating it answers REFUSED running.
 -- USES clock moves settle offer ledger
 local job, at = ARGV[1], now()
 local key = OF.job .. job
 local status = redis.call('HGET', key, 'status')
 if status ~= 'failed' then return {'REFUSED', status or 'no such job'} end
+if redis.call('HEXISTS', key, 'undo') == 1 then return {'REFUSED', 'undone'} end
 for kind, ceiling in pairs(cjson.decode(ARGV[2])) do
   set_ceiling(job, kind, ceiling)
 end

@@ -3,7 +3,7 @@
 -- ARGV limit
 -- answers {calls looked at, reservations settled}. Repeating it finds those that are left; a call whose attempt goes on is
 -- looked at again when its lease would run out.
--- USES clock ledger
+-- USES clock ledger undo
 local at, settled = now(), 0
 local due = redis.call('ZRANGEBYSCORE', INDEX.begun, '-inf', at, 'LIMIT', 0, ARGV[1])
 for _, member in ipairs(due) do
@@ -11,7 +11,7 @@ for _, member in ipairs(due) do
   local n = step .. ':' .. number .. ':'
   local f = redis.call('HMGET', OF.job .. job, 'status', step .. '.state', step .. '.fence', step .. '.until')
   local c = redis.call('HMGET', OF.calls .. job, n .. 'state', n .. 'held', n .. 'fence')
-  local open = c[1] == 'begun' and (f[1] == 'running' or f[1] == 'waiting') -- the end of a job settles what is left
+  local open = c[1] == 'begun' and (f[1] == 'running' or f[1] == 'waiting' or is_undo(step)) -- the end of a job settles what is left
   if open and f[2] == 'running' and f[3] == c[3] and tonumber(f[4]) > at then
     redis.call('ZADD', INDEX.begun, f[4], member)
   else

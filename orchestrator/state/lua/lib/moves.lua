@@ -1,5 +1,5 @@
 -- moves: a job's status and its events.
--- USES day
+-- USES day undo
 -- A job is one hash. Its fields: status since workflow tenant request created trace total left live active parked failing ...
 --   left: steps not finished   live: offered, running or retrying   active: running   parked: waiting for an answer
 --   lasts: steps that nothing comes after, not begun yet
@@ -26,7 +26,8 @@ local function keep_for(job, ttl)
   end
 end
 
--- A final status: what was reserved counts as spent, since it may have been sent; nobody holds a step; now keys expire.
+-- A final status: what was reserved counts as spent, since it may have been sent; nobody holds a step. Keys expire from now
+-- on, or from when everything is undone: after a cancellation, and after a failure if the job's `on_failure` says so.
 local function finish(job, status, at, ttl)
   local key = OF.job .. job
   local running = redis.call('HGET', key, 'active') ~= '0' and redis.call('HGET', key, 'order') or ''
@@ -43,5 +44,7 @@ local function finish(job, status, at, ttl)
   end
   redis.call('ZREM', INDEX.deadlines, job)
   move(job, status, at)
-  keep_for(job, ttl)
+  local undoes = status == 'cancelled' or status == 'failed' and redis.call('HGET', key, 'on_failure') == 'undo'
+  local undone = undoes and undo(job, at)
+  if undone then event(job, 'undoing', '', cjson.encode(undone)) else keep_for(job, ttl) end
 end

@@ -1,5 +1,6 @@
 -- redrive: enqueue a step once more, in the queue that does not wait behind the backlog, and look again later: after a
 -- grace, then after twice as long each time, up to a minute. `waits` keeps <last wait>:<re-driven at>.
+-- USES undo
 local function again(member, at, wait, since)
   redis.call('HSET', INDEX.waits, member, string.format('%.0f:%.0f', wait, since))
   redis.call('ZADD', INDEX.again, at + wait, member)
@@ -16,7 +17,7 @@ local function redrive(answer, member, at, grace)
   local job, step = string.match(member, '^(.*)%.([^.]*)$')
   local f = redis.call('HMGET', OF.job .. job, 'status', step .. '.state', step .. '.queue', step .. '.spec', step .. '.deps')
   local moves = f[2] == 'ready' or f[2] == 'running' or f[2] == 'retrying'
-  if not moves or f[1] ~= 'queued' and f[1] ~= 'running' then
+  if not moves or f[1] ~= 'queued' and f[1] ~= 'running' and not is_undo(step) then
     redis.call('ZREM', INDEX.again, member)
     redis.call('HDEL', INDEX.waits, member)
     return

@@ -1,7 +1,8 @@
 -- settle: where does the job stand after a step has moved?
 local function settle(job, at, ttl)
   local key = OF.job .. job
-  local f = redis.call('HMGET', key, 'left', 'live', 'active', 'parked', 'failing')
+  local f = redis.call('HMGET', key, 'left', 'live', 'active', 'parked', 'failing', 'undo')
+  if f[6] then return end -- it has ended, and what moves undoes it
   if f[5] then
     if tonumber(f[3]) <= 0 then finish(job, 'failed', at, ttl) end
   elseif tonumber(f[1]) <= 0 then

@@ -1,0 +1,78 @@
+"""What has happened to a job before a script of the sweeper, or one that undoes, looks at it."""
+
+# pyright: reportUnknownLambdaType=false
+
+from collections.abc import Callable
+from typing import Any
+
+from orchestrator.state import keys
+from orchestrator.state.calls import Cost
+from orchestrator.state.client import without_loop as do
+from orchestrator.state.records import Question
+from orchestrator.state.steps import Ending
+from orchestrator.state.undo import work
+from orchestrator.status import JobStatus
+from tests.state.conftest import Stores
+from tests.support.waiting import wait_until
+
+JOB = "0" * 31 + "1"
+
+
+def lost_lease(stores: Stores) -> list[Any]:
+    stores.claim(JOB, "a")
+    stores.command("ZADD", keys.INDEXES["leases"], 1, f"{JOB}.a")
+    return [10, 200]
+
+
+def lost_message(stores: Stores) -> list[Any]:
+    stores.command("DEL", "a.{0}")
+    wait_until(lambda: do(stores.sweeper.sweep()).unclaimed_steps, "the message counts as lost")
+    return [10, 200, 0]
+
+
+def late_redrive(stores: Stores) -> list[Any]:
+    do(stores.scripts.run("sweep_leases", *lost_lease(stores)))
+    stores.command("ZADD", keys.INDEXES["again"], 1, f"{JOB}.a")
+    return [10, 200, 0]
+
+
+def orphan(stores: Stores) -> list[Any]:
+    lease = stores.claim(JOB, "a")
+    do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
+    do(stores.steps.release(lease, delay_s=9, grace_s=9, why={"message": "x"}))
+    stores.command("ZADD", keys.INDEXES["begun"], 1, f"{JOB}.a:1")
+    return [10]
+
+
+def doubt(stores: Stores) -> list[Any]:
+    do(stores.steps.park(stores.claim(JOB, "a"), [Question("a/call-1", "call-1", "did it?", "in_doubt", "a")]))
+    return [10]
+
+
+def cancelled(stores: Stores) -> list[Any]:
+    """Its first step is to be undone."""
+    rollback = [{"tool": "t.undo", "arguments": {}}]
+    do(stores.steps.commit(stores.claim(JOB, "a"), Ending("succeeded", {"ok": 1}, rollback=rollback)))
+    do(stores.jobs.cancel(JOB))
+    return [JOB, work("a"), 30_000]
+
+
+def undoing(stores: Stores) -> list[Any]:
+    """Its first step is being undone."""
+    cancelled(stores)
+    fence = do(stores.undos.claim(JOB, work("a"))).claim.fence
+    return [JOB, work("a"), fence, '{"done":[],"left":[]}', 600]
+
+
+SCENES: dict[str, Callable[[Stores], list[Any]]] = {
+    "sweep_leases": lost_lease,
+    "sweep_ready": lost_message,
+    "sweep_again": late_redrive,
+    "sweep_calls": orphan,
+    "sweep_doubts": doubt,
+    "claim_undo": cancelled,
+    "commit_undo": undoing,
+    "retire": lambda _: [10, 600],
+    "census": lambda _: list(JobStatus),
+}
+"""Script -> brings about what it looks for; answers the script's arguments."""

@@ -1,0 +1,105 @@
+"""Workflows of the tests: they book, remember how to undo it, and are stopped."""
+
+import asyncio
+import uuid
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator import Plan, Step, Workflow
+from workers import StepContext, specialist
+
+
+class Wish(BaseModel):
+    """What is booked, how, and how long the call that is cut off takes."""
+
+    item: str
+    tool: str = "desk.cancel"
+    seconds: float = 0.0
+
+
+def _undo(request: Wish, item: str) -> dict[str, Any]:
+    """The arguments of the tool that undoes it."""
+    by_tool = {"desk.refuse": {"why": f"{item} is gone"}, "desk.flaky": {"item": f"no {item}", "times": 2}}
+    return by_tool.get(request.tool, {"booked": item})
+
+
+async def _book(step: StepContext, request: Wish, item: str, **more: Any) -> None:
+    await step.call("desk.book", item=f"{request.item} {item}", **more)
+    step.on_rollback(request.tool, **_undo(request, f"{request.item} {item}"))
+
+
+@specialist("one", tools=["desk.*"])
+async def one(step: StepContext, request: Wish) -> str:
+    await _book(step, request, step.name)
+    return step.name
+
+
+@specialist("two", tools=["desk.*"])
+async def two(step: StepContext, request: Wish) -> str:
+    await _book(step, request, f"{step.name}-1")
+    await _book(step, request, f"{step.name}-2")
+    return step.name
+
+
+@specialist("pondering")
+async def pondering(step: StepContext, request: Wish) -> Any:
+    return await step.ask("more", prompt="anything else?")
+
+
+@specialist("crashing")
+async def crashing(step: StepContext, request: Wish) -> None:
+    raise RuntimeError(f"no {request.item}")
+
+
+@specialist("dawdling", timeout_s=60)
+async def dawdling(step: StepContext, request: Wish) -> None:
+    await asyncio.sleep(60)
+
+
+@specialist("half", tools=["desk.*"])
+async def half(step: StepContext, request: Wish) -> Any:
+    """It asks between two bookings, so it has no checkpoint when it is cancelled."""
+    await _book(step, request, "first")
+    await step.ask("more", prompt="anything else?")
+    await _book(step, request, "second")
+
+
+@specialist("torn", tools=["desk.*"])
+async def torn(step: StepContext, request: Wish) -> Any:
+    """Two bookings side by side; one of them is cut off, and behind it there is a third."""
+    await asyncio.gather(_book(step, request, "quick"), _book(step, request, "cut-off", seconds=request.seconds))
+    await _book(step, request, "never")
+
+
+@specialist("wiring", tools=["desk.*"])
+async def wiring(step: StepContext, request: Wish) -> Any:
+    """Money is under way, and nobody can tell whether it arrives."""
+    await _book(step, request, "before")
+    await step.call("desk.wire", item=f"{request.item} wire", seconds=request.seconds)
+
+
+@specialist("whimsical", tools=["desk.*"])
+async def whimsical(step: StepContext, request: Wish) -> Any:
+    """It asks for something else each time."""
+    await _book(step, request, uuid.uuid4().hex)
+    await step.ask("more", prompt="anything else?")
+
+
+@specialist("sprouting")
+async def sprouting(step: StepContext, request: Wish) -> None:
+    step.grow(Step("one", "grown-a"), Step("one", "grown-b"), before="pondering")
+
+
+def _bookings(_: Wish) -> Plan:
+    beside = [Step("two", after=["one"]), Step("one", "side", ["one"])]
+    return Plan([Step("one"), *beside, Step("pondering", after=["two", "side"])])
+
+
+Workflow("bookings", request=Wish, plan=_bookings)
+Workflow("grown", request=Wish, plan=lambda _: Plan.chain("sprouting", "pondering"))
+Workflow("failing", request=Wish, plan=lambda _: Plan.chain("two", "crashing"), on_failure="undo")
+Workflow("late", request=Wish, plan=lambda _: Plan.chain("two", "dawdling"), on_failure="undo")
+Workflow("kept", request=Wish, plan=lambda _: Plan.chain("two", "crashing"))
+for _name in ("half", "torn", "wiring", "whimsical", "dawdling"):
+    Workflow(_name, request=Wish, plan=lambda _, name=_name: Plan.chain(name))
