@@ -39,13 +39,16 @@ class Canvas:
     def __init__(self, app: Application) -> None:
         self._app, self._amqp = app, celeryconfig.is_amqp(app.conf.broker_url)
 
-    def signature(self, job_id: str, step: str, specialist: str, traceparent: str, queue: str = "") -> Signature:
-        """One step's task."""
+    def signature(
+        self, job_id: str, step: str, specialist: str, traceparent: str, queue: str = "", place: str = ""
+    ) -> Signature:
+        """One step's task; `place`, "step 7 of 12", is shown behind its arguments."""
         profile = catalogue.profiles.get(
             specialist
         )  # one this process does not know: its own queue, else the sweeper helps
         queue = queue or keys.queue(profile.queue if profile else specialist)
         self._know(queue)
+        shown = {"argsrepr": f"{(job_id, step)} {place}"} if place else {}
         return self._app.signature(
             task_name(specialist),
             args=(job_id, step),
@@ -53,6 +56,7 @@ class Canvas:
             task_id=f"{job_id}.{step}",
             queue=queue,
             headers={"traceparent": traceparent},
+            **shown,
         )
 
     def compile(self, job_id: str, plan: Plan, traceparent: str, finished: Iterable[str] = ()) -> Signature:
@@ -65,13 +69,18 @@ class Canvas:
         waves = [[name for name in wave if name not in done] for wave in plan.waves]
         waves = [wave for wave in waves if wave]
         links: list[Signature] = []
+        numbers = plan.numbers
+
+        def signed(name: str) -> Signature:
+            place = f"step {numbers[name]} of {len(numbers)}" if self._amqp else ""  # elsewhere the scripts fill it in
+            return self.signature(job_id, name, plan.by_name[name].specialist, traceparent, place=place)
+
         while waves:
-            wave = [self.signature(job_id, n, plan.by_name[n].specialist, traceparent) for n in waves[0]]
+            wave = [signed(name) for name in waves[0]]
             join = waves[1][0] if len(waves) > 1 and len(waves[1]) == 1 else None
             joins_all = join is not None and set(waves[0]) <= set(plan.by_name[join].after)
             if len(wave) > 1 and join is not None and joins_all:
-                body = self.signature(job_id, join, plan.by_name[join].specialist, traceparent)
-                links.append(chord(wave, body, app=self._app))
+                links.append(chord(wave, signed(join), app=self._app))
                 waves = waves[2:]
                 continue
             links.append(wave[0] if len(wave) == 1 else group(wave, app=self._app))

@@ -48,7 +48,7 @@ LONGEST_MESSAGE = 2_000
 class Ended:
     """What the Celery task says of the attempt; `ready` are the steps that the commit freed, with their specialists."""
 
-    how: Literal["succeeded", "failed", "retry", "waiting", "nothing"]
+    how: Literal["succeeded", "failed", "skipped", "retry", "waiting", "nothing"]
     message: str
     ready: Mapping[str, str] = field(default_factory=dict[str, str])
     delay_s: float = 0.0
@@ -73,7 +73,7 @@ class StepRun:
                 # shielded: a claim that is on its way takes the step, whatever happens to this attempt
                 self.claim = await asyncio.shield(claiming)
                 if self.claim.answer != "CLAIMED":
-                    return self._not_claimed()
+                    return await self._not_claimed()
                 lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
                 with self._span() as span:
                     verdict = await self._perform(held)
@@ -86,13 +86,23 @@ class StepRun:
     async def _take(self) -> Claim:
         return await self._workshop.steps.claim(self.job_id, self.step)
 
-    def _not_claimed(self) -> Ended:
+    async def _not_claimed(self) -> Ended:
         claim = self.claim
-        if claim.answer == "OVER":
-            return Ended("failed", f"{self.step}: budget: {claim.why}")
         if claim.answer == "FOREIGN":
             log.warning("left to a worker of another version", job=self.job_id, format=claim.why, ours=FORMAT)
+        if claim.answer in {"DEAD", "OVER"} and not claim.why.startswith("no such"):
+            return await self._left_out()
         return Ended("nothing", f"nothing to do: {claim.answer.lower()} {claim.why}")
+
+    async def _left_out(self) -> Ended:
+        """The step was still to be done, and its job has ended, is failing, or may pay for no further step."""
+        record = await self._workshop.jobs.read(self.job_id)
+        place = f"step {record.step(self.step).number} of {record.fields['total']} ({self.step})"
+        if self.claim.answer == "OVER":
+            return Ended("failed", f"{place} failed: budget: {self.claim.why}")
+        failing = record.fields.get("failing")
+        why = f"{failing} failed: {record.fields.get('error', '')}" if failing else f"the job is {record.status}"
+        return Ended("skipped", f"{place} skipped: {why}")
 
     def _span(self) -> Span:
         claim, spans = self.claim, self._workshop.telemetry.spans

@@ -7,6 +7,7 @@ from celery import Celery, Task
 from orchestrator.canvas import Canvas, task_name
 from orchestrator.state import keys
 from orchestrator.telemetry import traceparent
+from orchestrator.telemetry.redaction import redact_text
 from orchestrator.workflow import catalogue
 from workers.pool import await_
 from workers.run import Ended
@@ -14,7 +15,7 @@ from workers.workshop import Workshops
 
 
 class StepFailed(Exception):
-    """What a failed step's task ends with, so that Flower says FAILURE; the record has the rest."""
+    """What the task of a failed or skipped step ends with, so that Flower says FAILURE; the record has the rest."""
 
 
 def register(app: Celery, canvas: Canvas, workshops: Workshops, *, outbox: bool) -> None:
@@ -40,9 +41,9 @@ async def _run(workshops: Workshops, job_id: str, step: str) -> Ended:
 
 def _report(task: Task, canvas: Canvas, ended: Ended, job_id: str, queue: str, *, outbox: bool) -> str:
     """Say to Celery how it ended: send what the canvas does not, retry, fail, or return a line for people."""
-    request = task.request
+    request, told = task.request, redact_text(ended.message)
     if ended.how == "retry":
-        raise task.retry(countdown=ended.delay_s, queue=queue)
+        raise task.retry(exc=StepFailed(told), countdown=ended.delay_s, queue=queue, argsrepr=request.argsrepr)
     goes_on = not outbox and ended.how == "succeeded"
     by_canvas = _sent_by_canvas(request) if goes_on else set[str]()
     request.surefoot_ready = list(ended.ready)
@@ -51,9 +52,9 @@ def _report(task: Task, canvas: Canvas, ended: Ended, job_id: str, queue: str, *
     if not outbox:
         left = {step: specialist for step, specialist in ended.ready.items() if step not in by_canvas}
         canvas.send_steps(job_id, left, traceparent(job_id))
-    if ended.how == "failed":
-        raise StepFailed(ended.message)
-    return ended.message
+    if ended.how in {"failed", "skipped"}:
+        raise StepFailed(f"{told}; surefoot show {job_id}")
+    return told
 
 
 def _sent_by_canvas(request: Any) -> set[str]:

@@ -97,7 +97,7 @@ class Flower:
         """How it is started; the password is in the environment, since everyone can read command lines."""
         return Command(
             name="flower",
-            argv=lambda: [*_CELERY, "flower", f"--address={self.address}", f"--port={self.port}"],
+            argv=lambda: [*_CELERY, "flower", f"--address={self.address}", f"--port={self.port}", _COLUMNS],
             env={**self.env, "FLOWER_BASIC_AUTH": self.credentials},
             ready=self._ready,
             grace_s=3.0,
@@ -111,6 +111,7 @@ class Flower:
 
 
 _CELERY = [sys.executable, "-m", "celery", "--quiet", "-A", "workers.app"]
+_COLUMNS = "--tasks_columns=state,args,result,exception,received,runtime,retries,worker,name,uuid"
 
 
 def worker(name: str, roster: Roster, env: Mapping[str, str], grace_s: float) -> Command:

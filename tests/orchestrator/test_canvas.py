@@ -165,3 +165,10 @@ def test_arguments_stay_in_the_record(wires: WireForms) -> None:
     plans = [Plan([Step("a", arguments={"secret": word}), Step("b", after=["a"])]) for word in ("one", "two")]
     assert wires.first_messages(plans[0]) == wires.first_messages(plans[1])
     assert "one" not in wires.first_messages(plans[0])["a"]
+
+
+def test_on_rabbitmq_the_canvas_itself_says_each_steps_place(server: Valkey, front: Orchestrator) -> None:
+    app = application(load(redis_url=server.url, broker_url="amqp://localhost"))
+    chained: Any = Canvas(app).compile(JOB, Plan.chain("a", "b"), TRACE)
+    shown = [step.options["argsrepr"] for step in chained.tasks]
+    assert shown == [f"('{JOB}', 'a') step 1 of 2", f"('{JOB}', 'b') step 2 of 2"]
