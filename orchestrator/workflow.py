@@ -4,7 +4,7 @@ import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from pydantic import BaseModel, ValidationInfo
 
@@ -41,6 +41,8 @@ class Profile:
         diverged: what happens when an attempt asks for an effect that no earlier one asked for, before it has asked
             again for those on record: `stop` fails the step; `recorded` lets the answer on record of the same tool
             stand for it, and fails the step where there is none.
+        needs: names of steps whose outputs it cannot do without; who writes plans is held to it.
+        about: what it does, in a line; who decides about it reads this.
     """
 
     name: str
@@ -51,6 +53,8 @@ class Profile:
     optional: bool = False
     timeout_s: float = 300.0
     diverged: Diverged = "stop"
+    needs: tuple[str, ...] = ()
+    about: str = ""
 
     def __post_init__(self) -> None:
         """Fill in the queue; refuse names that no message could carry, and a policy that does not exist."""
@@ -60,6 +64,23 @@ class Profile:
         for name in (self.name, self.queue):
             if not NAME.fullmatch(name):
                 raise InvalidRequest(f"specialist or queue name {name!r}: use 1 to 64 of a-z, 0-9, _ and -")
+
+
+@runtime_checkable
+class Planning(Protocol):
+    """What makes plans in its own way, as the patterns of `orchestrator.patterns` do."""
+
+    def bind(self, path: str, request: type[BaseModel]) -> Callable[[Any], Plan]:
+        """Enter the catalogue under this path; answers what makes a request's first plan."""
+        ...
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A pattern in the catalogue, and the type of the requests that it decides about."""
+
+    pattern: Planning
+    request: type[BaseModel]
 
 
 class Workflow:
@@ -73,7 +94,7 @@ class Workflow:
         name: str,
         *,
         request: type[BaseModel],
-        plan: Callable[[Any], Plan],
+        plan: Callable[[Any], Plan] | Planning,
         understand: Callable[[str], Mapping[str, Any]] | None = None,
         budget: Budget | None = None,
         on_failure: OnFailure = "keep",
@@ -97,10 +118,11 @@ class Workflow:
             raise InvalidRequest(f"workflow {name!r}: on_failure={on_failure!r}; use 'keep' or 'undo'")
         if not NAME.fullmatch(name):
             raise InvalidRequest(f"workflow name {name!r}: use 1 to 64 of a-z, 0-9, _ and -")
-        self.name, self.request, self.plan = name, request, plan
+        self.name, self.request = name, request
         self.understand, self.budget, self.on_failure = understand, budget or Budget(), on_failure
         self.defined_in = _caller()
         catalogue.enter(self)
+        self.plan: Callable[[Any], Plan] = plan.bind(name, request) if isinstance(plan, Planning) else plan
 
 
 class Catalogue:
@@ -109,6 +131,7 @@ class Catalogue:
     def __init__(self) -> None:
         self.workflows: dict[str, Workflow] = {}
         self.profiles: dict[str, Profile] = {}
+        self.patterns: dict[str, Bound] = {}
 
     def enter(self, workflow: Workflow) -> None:
         """Take in a workflow; the same file may define it again, as when it is imported anew.
@@ -151,6 +174,13 @@ class Catalogue:
         except KeyError:
             known = ", ".join(sorted(self.profiles)) or "none; set SUREFOOT_WORKFLOWS"
             raise InvalidRequest(f"unknown specialist {name!r}; known: {known}") from None
+
+    def pattern(self, path: str) -> Bound:
+        """The pattern of this path, `<workflow>` or `<workflow>/<part>`; a job may be older than the code."""
+        try:
+            return self.patterns[path]
+        except KeyError:
+            raise InvalidRequest(f"this worker knows no pattern {path!r}: check SUREFOOT_WORKFLOWS") from None
 
     def queues(self) -> list[str]:
         """The queues of all specialists, each once."""

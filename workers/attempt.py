@@ -24,7 +24,7 @@ class Attempt:
 
     Attributes:
         claim: what was claimed.
-        added: the steps that the plan grows by, each with the step that waits for it too.
+        added: the steps that the plan grows by, each with the steps that wait for it too.
         rollback: the calls that undo what it did, newest last.
         stop: why it must not go on, once there is such a reason: a specialist that swallows it does not go on either.
     """
@@ -34,7 +34,7 @@ class Attempt:
     def __init__(self, workshop: "Workshop", held: Held, claim: Claim, profile: Profile, limit_s: float) -> None:
         assert held.lease is not None
         self.claim, self.job_id, self.step = claim, held.lease.job_id, held.lease.step
-        self.added: list[tuple[Step, str | None]] = []
+        self.added: list[tuple[Step, Sequence[str]]] = []
         self.rollback: list[dict[str, Any]] = []
         self.stop: Stop | None = None
         self._shop, self._held, self._lease, self._until = workshop, held, held.lease, _now() + limit_s
@@ -82,9 +82,13 @@ class Attempt:
         """Append an event."""
         await self._shop.calls.emit(self._lease, message[:LONGEST_MESSAGE])
 
-    def grow(self, steps: Sequence[Step], before: str | None) -> None:
+    def grow(self, steps: Sequence[Step], before: Sequence[str]) -> None:
         """Add steps at the commit."""
         self.added += [(step, before) for step in steps]
+
+    async def steps(self) -> tuple[str, ...]:
+        """The names of the plan's steps."""
+        return tuple((await self._shop.jobs.read(self.job_id)).step_names())
 
     def on_rollback(self, tool: str, arguments: dict[str, Any]) -> None:
         """Keep a compensation with the checkpoint."""

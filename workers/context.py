@@ -1,6 +1,6 @@
 """What a specialist sees of its step. It never exposes a store or a client."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import BaseModel
@@ -63,14 +63,18 @@ class StepContext:
         """Tell those who watch the job; at most 2,000 characters are kept."""
         await self._attempt.emit(message)
 
-    def grow(self, *steps: Step, before: str | None = None) -> None:
+    def grow(self, *steps: Step, before: str | Sequence[str] = ()) -> None:
         """Add steps to the plan when this step commits; each comes after this step.
 
         Args:
             steps: what to add.
-            before: an existing step, not yet started, that shall wait for them too.
+            before: existing steps, not yet started, that shall wait for them too.
         """
-        self._attempt.grow(steps, before)
+        self._attempt.grow(steps, [before] if isinstance(before, str) else before)
+
+    async def steps(self) -> tuple[str, ...]:
+        """The names of all steps of the plan as it is now, in the order they were added."""
+        return await self._attempt.steps()
 
     def on_rollback(self, tool: str, /, **arguments: Any) -> None:
         """Remember how to undo what this step did: `docs/undo.md`.

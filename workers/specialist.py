@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 from pydantic import BaseModel
 
 from orchestrator.errors import InvalidRequest
+from orchestrator.patterns import KINDS
 from orchestrator.workflow import ACCEPTED, Diverged, Profile, catalogue
 
 Perform = Callable[..., Awaitable[Any]]
@@ -41,6 +42,7 @@ def specialist(
     queue: str = "",
     timeout_s: float = 300.0,
     diverged: Diverged = "stop",
+    needs: Sequence[str] = (),
 ) -> Callable[[Perform], Perform]:
     """Make `async def f(step, request)` the specialist `name`.
 
@@ -54,14 +56,19 @@ def specialist(
         queue: the queue its steps travel in; by default its own.
         timeout_s: the longest one attempt may take, seconds.
         diverged: it runs again and asks for another effect: `stop` fails it, `recorded` takes the answer on record.
+        needs: names of steps whose outputs it cannot do without; `PlanExecuteSolve` holds its planner to it.
 
     Raises:
         InvalidRequest: name, policy or function (`async def f(step, request)`) are not valid.
     """
+    if name in KINDS:
+        raise InvalidRequest(f"specialist {name!r}: the deciding steps of patterns have this name; choose another")
 
     def register(perform: Perform) -> Perform:
         request, output = _models(name, perform)
-        profile = Profile(name, request, output, tuple(tools), queue, optional, timeout_s, diverged)
+        about = (inspect.getdoc(perform) or "").partition("\n")[0]
+        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), about)
+        profile = Profile(name, request, output, *ways)
         catalogue.profiles[name] = profile
         specialists[name] = Specialist(profile, perform)
         return perform

@@ -124,7 +124,7 @@ class StepStore:
         return [leases[place] for place in await self._scripts.run("renew", self._lease_ms, *words)]
 
 
-def growth(job: JobRecord, grower: str, added: Sequence[tuple[Step, str | None]]) -> str:
+def growth(job: JobRecord, grower: str, added: Sequence[tuple[Step, Sequence[str]]]) -> str:
     """The steps that `grower` adds to the plan, as the commit script takes them.
 
     Raises:
@@ -132,8 +132,8 @@ def growth(job: JobRecord, grower: str, added: Sequence[tuple[Step, str | None]]
     """
     old, before = job.plan(), dict[str, list[str]]()
     new = [Step(s.specialist, s.name, (grower, *s.after), s.arguments, s.optional) for s, _ in added]
-    for step, (_, waiting) in zip(new, added, strict=True):
-        if waiting is not None:
+    for step, (_, waits) in zip(new, added, strict=True):
+        for waiting in waits:
             if waiting not in old.by_name:
                 raise InvalidRequest(f"grow(before={waiting!r}): the plan has no such step")
             before.setdefault(waiting, []).append(step.name)

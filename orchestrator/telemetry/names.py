@@ -29,6 +29,7 @@ class Happening(StrEnum):
     BUDGET_LOW = "surefoot.budget.low"
     BUDGET_REFUSED = "surefoot.budget.refused"
     DIVERGED = "surefoot.diverged"
+    DECIDED = "surefoot.decided"
 
 
 class Metric(StrEnum):

@@ -116,6 +116,12 @@ class Span:
 NOTHING: Final = Span(None)
 
 
+def current() -> Span:
+    """The span that all this happens in, to add events to it."""
+    span = trace.get_current_span()
+    return Span(span) if span.is_recording() else NOTHING
+
+
 class Spans:
     """Makes the spans of jobs; `Spans(None)` makes none and costs nothing."""
 

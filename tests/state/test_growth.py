@@ -14,7 +14,7 @@ def test_two_steps_that_grow_at_once_add_no_step_twice(stores: Stores) -> None:
     stores.open(Plan([Step("a"), Step("b"), Step("d", after=["a", "b"])]), JOB)
     first, second = stores.claim(JOB, "a"), stores.claim(JOB, "b")
     seen = do(stores.jobs.read(JOB))  # both plans are made before either is stored
-    growths = [growth(seen, name, [(Step("c"), "d")]) for name in "ab"]
+    growths = [growth(seen, name, [(Step("c"), ["d"])]) for name in "ab"]
 
     assert do(stores.steps.commit(first, Ending("succeeded", 1, growth=growths[0]))).answer == "OK"
     once = stores.dump()
@@ -34,7 +34,7 @@ def test_two_steps_that_grow_by_different_steps_are_joined_by_one(stores: Stores
     leases = {name: stores.claim(JOB, name) for name in "ab"}
     seen = do(stores.jobs.read(JOB))
     for name in "ab":
-        grown = growth(seen, name, [(Step("c", name=f"{name}-more"), "d")])
+        grown = growth(seen, name, [(Step("c", name=f"{name}-more"), ["d"])])
         assert do(stores.steps.commit(leases[name], Ending("succeeded", 1, growth=grown))).ready == {
             f"{name}-more": "c"
         }

@@ -192,13 +192,13 @@ def test_growth_is_refused_where_a_step_has_begun(stores: Stores) -> None:
     stores.claim(JOB, "b")
     lease = stores.claim(JOB, "a")
     record = do(stores.jobs.read(JOB))
-    refused = do(stores.steps.commit(lease, Ending("succeeded", 1, growth=growth(record, "a", [(Step("d"), "b")]))))
+    refused = do(stores.steps.commit(lease, Ending("succeeded", 1, growth=growth(record, "a", [(Step("d"), ["b"])]))))
     assert (refused.answer, refused.why) == ("REFUSED", "b is running")
-    grown = do(stores.steps.commit(lease, Ending("succeeded", 1, growth=growth(record, "a", [(Step("d"), "c")]))))
+    grown = do(stores.steps.commit(lease, Ending("succeeded", 1, growth=growth(record, "a", [(Step("d"), ["c"])]))))
     assert (grown.answer, list(grown.ready)) == ("OK", ["d"])
     assert do(stores.jobs.read(JOB)).step("c").after == ("a", "d")
     with pytest.raises(InvalidRequest, match="no such step"):
-        growth(record, "a", [(Step("d"), "nobody")])
+        growth(record, "a", [(Step("d"), ["nobody"])])
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])

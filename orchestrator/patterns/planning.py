@@ -1,0 +1,150 @@
+"""PlanExecuteSolve: a planner writes a plan, it is checked and carried out, one specialist solves from all of it."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from orchestrator.errors import InvalidRequest
+from orchestrator.patterns.pattern import LAST, Decided, Here, Pattern, Placed, unfold
+from orchestrator.patterns.situation import Decider, Situation, decision
+from orchestrator.plan import Plan, Step
+from orchestrator.workflow import catalogue
+
+
+class PlannedStep(BaseModel):
+    """One step of a planner's plan.
+
+    Attributes:
+        specialist: which of the parts.
+        name: unique in the plan; the part's name unless given.
+        after: names of the steps whose outputs it gets.
+        arguments: what it gets as `step.arguments`.
+    """
+
+    specialist: str
+    name: str = ""
+    after: list[str] = Field(default_factory=list[str])
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class Draft(BaseModel):
+    """What a planner says: the steps, and why."""
+
+    steps: list[PlannedStep] = Field(default_factory=list[PlannedStep])
+    why: str = ""
+
+
+class Planned(BaseModel):
+    """The output of a planner's step: the plan that is carried out.
+
+    Attributes:
+        steps: the plan, every name filled in.
+        why: what the planner said.
+        repaired: what was wrong with its first plan; empty: nothing.
+    """
+
+    steps: list[PlannedStep]
+    why: str
+    repaired: list[str] = Field(default_factory=list[str])
+
+
+class PlanExecuteSolve(Pattern):
+    """A planner writes the whole plan at once; its steps run; `solve` gets every output.
+
+    The deciding step is named `planner`; its commit adds the steps of the plan, and the solving step behind them all.
+    """
+
+    kind = "planner"
+
+    def __init__(
+        self,
+        specialists: Mapping[str, str | Plan | Pattern] | Iterable[str],
+        *,
+        planner: Decider[Draft],
+        solve: str,
+        most_steps: int = 50,
+    ) -> None:
+        """Define it.
+
+        Args:
+            specialists: what a plan may consist of: names of specialists, or name -> specialist, plan or pattern.
+            planner: writes the plan: your function, plain or async, or a model behind it. Asked a second time with
+                `situation.problems` if its plan is not valid; what is wrong then fails the step.
+            solve: the specialist that gets the outputs of all steps and makes the result.
+            most_steps: the longest plan that is taken, without the solving step.
+
+        Raises:
+            InvalidRequest: a specialist is unknown, or `most_steps` is out of range.
+        """
+        if not solve:
+            raise InvalidRequest("a planner needs solve=...: the specialist that makes the result of all outputs")
+        super().__init__(specialists, [solve])
+        if not 1 <= most_steps <= 1_000:  # noqa: PLR2004 - a plan has at most 2,000 steps
+            raise InvalidRequest(f"most_steps={most_steps!r}: use 1 to 1000")
+        self.planner, self.solve, self.most_steps = planner, solve, most_steps
+
+    async def decide(self, here: Here, situation: Situation) -> Decided:
+        """Ask for a plan; if it is not valid, ask once more with what is wrong."""
+        draft = await self._draft(situation)
+        repaired = self.problems(draft, situation)
+        if repaired:
+            draft = await self._draft(replace(situation, problems=tuple(repaired)))
+            if left := self.problems(draft, situation):
+                told = "; ".join(left)
+                raise InvalidRequest(f"the planner made no valid plan, asked twice; what is wrong with it: {told}")
+        names = [step.name for step in draft.steps]
+        placed = [
+            self.place(here, s.specialist, name=s.name, after=tuple(s.after), arguments=s.arguments)
+            for s in draft.steps
+        ]
+        grown = unfold(here, [*placed, Placed(self.solve, self.solve, after=tuple(names), key=LAST)])
+        return Decided(Planned(steps=draft.steps, why=draft.why, repaired=repaired), grown)
+
+    async def _draft(self, situation: Situation) -> Draft:
+        draft = await decision(self.planner, situation, Draft)
+        steps = [step.model_copy(update={"name": step.name or step.specialist}) for step in draft.steps]
+        return draft.model_copy(update={"steps": steps})
+
+    def problems(self, draft: Draft, situation: Situation) -> list[str]:
+        """All that is wrong with a plan: unknown specialists, missing inputs, too many steps, cycles and names."""
+        found = [
+            f"{step.name!r}: there is no specialist {step.specialist!r}; choose from {', '.join(self.parts)}"
+            for step in draft.steps
+            if step.specialist not in self.parts
+        ]
+        found += self._missing_inputs(draft)
+        size = len(draft.steps)
+        if size > self.most_steps:
+            found.append(f"the plan has {size} steps, more than the {self.most_steps} it may have")
+        if situation.steps_left is not None and size + 1 > situation.steps_left:
+            left = situation.steps_left
+            found.append(f"over budget: the plan takes {size} steps and the solving one, the budget has {left} left")
+        return found + _misshapen(draft.steps)
+
+    def _missing_inputs(self, draft: Draft) -> list[str]:
+        """Steps that do not come after what they cannot do without."""
+        choices = self.choices()
+        found = [
+            f"{step.name!r} cannot do without the output of {need!r}: let it come after a step of that name"
+            for step in draft.steps
+            if step.specialist in choices
+            for need in choices[step.specialist].needs
+            if need not in step.after
+        ]
+        names = {step.name for step in draft.steps}
+        return found + [
+            f"the solving step {self.solve!r} cannot do without the output of {need!r}: plan such a step"
+            for need in catalogue.profile(self.solve).needs
+            if need not in names
+        ]
+
+
+def _misshapen(steps: Sequence[PlannedStep]) -> list[str]:
+    """What makes it no plan at all: a cycle, a name twice, a step that is not there, none."""
+    try:
+        Plan([Step("any", step.name, step.after, step.arguments) for step in steps])
+    except InvalidRequest as error:
+        return [str(error)]
+    return []

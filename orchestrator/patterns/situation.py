@@ -1,0 +1,94 @@
+"""What a decider sees, and what every decider may be."""
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
+
+from orchestrator.errors import InvalidRequest
+
+Decision = TypeVar("Decision", bound=BaseModel)
+Decider = Callable[["Situation"], Decision | Awaitable[Decision]]
+"""A function, plain or async, that decides from a situation."""
+
+
+class Choice(BaseModel):
+    """One of the parts that a decider may choose.
+
+    Attributes:
+        about: what it does, in a line: the specialist's docstring.
+        needs: steps whose outputs it cannot do without.
+        tools: what it may call.
+        optional: its failure does not fail the job.
+    """
+
+    about: str = ""
+    needs: tuple[str, ...] = ()
+    tools: tuple[str, ...] = ()
+    optional: bool = False
+
+
+class Call(BaseModel):
+    """A part that is asked to go on, as a supervisor says it and as it is remembered.
+
+    Attributes:
+        to: which part.
+        arguments: what it gets as `step.arguments`.
+        steps: the steps that this became; filled in by the pattern.
+        fingerprint: of part, arguments and all that was known; filled in by the pattern.
+    """
+
+    to: str
+    arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
+    steps: list[str] = Field(default_factory=list[str])
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Situation:
+    """What a decider decides from. All of it is in the job's record.
+
+    Attributes:
+        request: the job's request, as the workflow's model.
+        choices: the parts that may be chosen, by name.
+        done: step name -> output of each step that has ended before this decision.
+        missing: steps that ended before it without an output: they failed and were optional, or were left out.
+        calls: a supervisor's calls so far, oldest first.
+        round: a supervisor's round, from 1.
+        problems: what was wrong with the plan that this planner made before; it is asked once more.
+        steps_left: how many steps the job's budget has left, for a planner; None: no ceiling.
+        arguments: what the plan gave the deciding step.
+    """
+
+    request: Any
+    choices: Mapping[str, Choice]
+    done: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    missing: tuple[str, ...] = ()
+    calls: tuple[Call, ...] = ()
+    round: int = 1
+    problems: tuple[str, ...] = ()
+    steps_left: int | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def called(self) -> set[str]:
+        """The parts that were called so far."""
+        return {call.to for call in self.calls}
+
+
+async def decision(decider: Decider[Decision], situation: Situation, kind: type[Decision]) -> Decision:
+    """What the decider says, as the type it must be.
+
+    Raises:
+        InvalidRequest: it says something else.
+    """
+    said = decider(situation)
+    if inspect.isawaitable(said):
+        said = await said
+    try:
+        return kind.model_validate(said)
+    except ValidationError as error:
+        told = "; ".join(f"{'.'.join(map(str, e['loc'])) or 'value'}: {e['msg']}" for e in error.errors()[:3])
+        raise InvalidRequest(f"the decider must return a {kind.__name__}: {told}") from None

@@ -1,0 +1,86 @@
+"""A supervisor decides round by round who goes on, until it finishes or a guard stops it. Workflows: `flows.py`."""
+
+import pytest
+
+from orchestrator import Budget, BudgetExhausted, JobFailed
+from tests.support.stage import Stage
+
+pytestmark = pytest.mark.xdist_group("patterns")
+
+
+def test_it_decides_from_what_is_done_and_the_join_gets_it_all(played: Stage) -> None:
+    job = played.app.submit({}, workflow="supervised")
+
+    assert job.result(30) == ["air", "bed", "pick", "supervisor-3"]
+    assert [step.name for step in job.steps] == [
+        *("supervisor", "air", "bed"),
+        *("supervisor-2", "pick"),
+        *("supervisor-3", "tell"),
+    ]
+    assert job.steps[4].output["got"] == ["air", "bed", "supervisor-2"], "who goes on knows what is done"
+
+
+def test_each_round_is_on_record(played: Stage) -> None:
+    job = played.app.submit({}, workflow="supervised-alone")
+
+    over = job.result(30)
+    assert (over["round"], over["why"], over["stopped"]) == (3, "all is picked", "")
+    assert sorted(over["result"]) == ["air", "bed", "pick"]
+    first = job.steps[0].output
+    assert (first["by"], first["why"]) == ("decider", "nothing is known yet")
+    assert [(call["to"], call["steps"]) for call in first["calls"]] == [("air", ["air"]), ("bed", ["bed"])]
+
+
+def test_a_specialist_hands_off_and_the_decider_is_not_asked(played: Stage) -> None:
+    job = played.app.submit({}, workflow="handed")
+
+    assert job.result(30)["result"] == ["bed", "desk"]
+    handed = next(step for step in job.steps if step.name == "supervisor-2").output
+    assert (handed["by"], handed["why"]) == ("handoff", "it is about a bed")
+    bed = next(step for step in job.steps if step.name == "bed").output
+    assert bed["with"] == {"nights": 3}
+
+
+def test_the_same_call_again_is_noticed_once_nothing_new_is_known(played: Stage) -> None:
+    job = played.app.submit({"same": True}, workflow="endless-fail")
+
+    with pytest.raises(JobFailed, match="round 3: same was called before with the same arguments"):
+        job.result(30)
+    assert [step.name for step in job.steps if step.specialist == "same"] == ["same", "same-2"]
+
+
+def test_rounds_that_bring_nothing_new_are_noticed_whatever_the_arguments(played: Stage) -> None:
+    with pytest.raises(JobFailed, match="round 4: the last 2 rounds brought nothing new"):
+        played.app.submit({}, workflow="endless-fail").result(30)
+    with pytest.raises(JobFailed, match="round 3: the last 2 rounds brought nothing new"):
+        played.app.submit({}, workflow="lonely").result(30)
+
+
+def test_rounds_have_an_end(played: Stage) -> None:
+    with pytest.raises(JobFailed, match="wants to go on with air after 3 rounds"):
+        played.app.submit({}, workflow="wandering").result(30)
+
+
+def test_a_guard_may_leave_what_there_is(played: Stage) -> None:
+    job = played.app.submit({}, workflow="endless-partial")
+
+    over = job.result(30)
+    assert over["by"] == "guard"
+    assert over["stopped"] == "the last 2 rounds brought nothing new"
+    assert over["result"]["same-3"] == {"found": "nothing new"}
+
+
+def test_the_budget_holds_for_whoever_goes_on(played: Stage) -> None:
+    with pytest.raises(BudgetExhausted, match="steps 4 of 4"):
+        played.app.submit({}, workflow="wandering", budget=Budget(steps=4)).result(30)
+
+
+def test_patterns_nest_and_the_next_round_waits_for_all_that_they_add(played: Stage) -> None:
+    job = played.app.submit({"text": "fly"}, workflow="nested")
+
+    assert job.result(30) == ["air", "bed", "plan", "route", "supervisor-3", "tell"]
+    after = {step.name: set(step.after) for step in job.steps}
+    assert after["supervisor-2"] == {"supervisor", "route", "bed", "air"}, "the route's own step came with its decision"
+    assert after["bed"] == {"supervisor", "sky"}
+    assert after["tell"] == {"plan", "air-2", "bed-2", "pick"}
+    assert after["supervisor-3"] >= {"plan", "tell"}
