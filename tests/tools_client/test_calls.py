@@ -11,9 +11,9 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
 from tests.tools_client.stage import ALL, Desk, Raw, answer, call, result, servers, stdio, text, until
-from tools.catalogue import Said
 from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, ToolFailure, Unavailable
+from tools.way import Said
 
 
 async def test_a_structured_answer_and_the_effect_that_a_trusted_server_hints(desk: Desk) -> None:
