@@ -22,7 +22,7 @@ from tests.support.stage import ROOT
 
 SERVERS = ("flights", "hotels", "weather", "restaurants", "database")
 KEY_META = "io.surefoot/idempotency-key"
-READY_S = 30.0
+READY_S = 90.0
 
 
 def in_days(days: int) -> date:
