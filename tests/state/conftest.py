@@ -122,6 +122,12 @@ def stores(server: Valkey) -> Iterator[Stores]:
     one.client.close()
 
 
+@pytest.fixture
+def quick(server: Valkey, stores: Stores) -> Stores:
+    """Stores whose sweeper counts a message as lost after 20 ms."""
+    return stores_on(server.url, grace_s=0.02)
+
+
 def nothing_left_behind(stores: Stores) -> None:
     """Of every job that has ended: a TTL on each key, nothing reserved, no lease, no deadline.
 
