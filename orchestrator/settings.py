@@ -4,10 +4,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field, ValidationError, field_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from orchestrator.errors import SurefootError
+from orchestrator.models import ModelName, models
 
 
 class InvalidSettings(SurefootError):
@@ -61,6 +62,21 @@ class Settings(BaseSettings):
     undo_calls: int = Field(
         1_000, ge=0, le=100_000, description="Tool calls that undoing one job may take, beside its budget."
     )
+    model: str = Field(
+        "", description="Language models, the first that can answers: docs/models.md. Empty: none, and none is asked."
+    )
+    model_key: SecretStr = Field(
+        SecretStr(""), description="Key for models that are named by URL; the providers' keys have their own variables."
+    )
+    model_calls: str = Field(
+        "allow",
+        pattern="^(allow|forbid)$",
+        description="forbid: only models at a loopback address of this machine are asked, as in tests.",
+    )
+    model_timeout_s: float = Field(120.0, gt=0, le=3_600, description="The longest one model call may take, seconds.")
+    model_max_tokens: int = Field(
+        2_048, ge=1, le=1_000_000, description="Most tokens of a model's answer where the call does not say, reserved."
+    )
     attempts: int = Field(6, ge=1, le=100, description="Attempts of one step before it fails for good.")
     backoff_s: float = Field(
         0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; full jitter."
@@ -101,6 +117,17 @@ class Settings(BaseSettings):
     @classmethod
     def _none(cls, value: Any) -> Any:
         return value if value != "" else 0
+
+    @field_validator("model")
+    @classmethod
+    def _models(cls, value: str) -> str:
+        models(value)
+        return value
+
+    @property
+    def models(self) -> tuple[ModelName, ...]:
+        """The models of SUREFOOT_MODEL, in the order in which they are asked."""
+        return models(self.model)
 
     @property
     def stopped_within_s(self) -> float:

@@ -1,4 +1,4 @@
-"""Settings of the developer's own shell change no test; the flight table is built once a checkout."""
+"""Settings of the developer's own shell change no test; no real model is asked; the flight table is built once."""
 
 import os
 from pathlib import Path
@@ -11,6 +11,9 @@ for name in [name for name in os.environ if name.startswith("SUREFOOT_") and not
     del os.environ[name]
 DATA = Path(__file__).parents[1] / ".surefoot" / "data"
 os.environ["SUREFOOT_DATA"] = str(DATA)
+os.environ["SUREFOOT_MODEL_CALLS"] = (
+    "forbid"  # no test asks a model that costs money; scripted ones are on this machine
+)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ from orchestrator.state import keys
 from orchestrator.workflow import catalogue
 from tools.config import InvalidToolConfig
 from tools.servers import prepare
+from workers.models import Models
 from workers.toolbox import tool_config
 
 POOLS = {"asyncio": "workers.pool:TaskPool", "prefork": "workers.prefork:TaskPool"}
@@ -32,6 +33,7 @@ def main() -> int:
         catalogue.load(settings.workflows)
         queues = _queues(options.queues)
         prepare(tool_config(settings))
+        Models(settings).prepare()
         Prices(settings.prices)  # read again by each process; what is wrong with it is said at once
     except (SurefootError, InvalidToolConfig) as error:
         return _refused(error)

@@ -11,6 +11,9 @@ from orchestrator.state.records import Claim, Question
 from orchestrator.workflow import Profile
 from workers.journal import Journal, fingerprint
 from workers.leases import Held
+from workers.model_calls import ModelCalls
+from workers.prompt import Prompt, Reply
+from workers.record import Record
 from workers.verdict import Failed, Parked, Stop
 
 if TYPE_CHECKING:
@@ -39,8 +42,9 @@ class Attempt:
         self.stop: Stop | None = None
         self._shop, self._held, self._lease, self._until = workshop, held, held.lease, _now() + limit_s
         last = claim.attempt >= workshop.settings.attempts
-        stores = (workshop.calls, workshop.tools, workshop.prices, workshop.telemetry.spans)
-        self._journal = self.journals(*stores, held, claim, profile, last=last)
+        record, spans = Record(workshop.calls, held, claim), workshop.telemetry.spans
+        self._journal = self.journals(record, workshop.tools, workshop.prices, spans, profile, last=last)
+        self._models = ModelCalls(record, workshop.models, workshop.prices, spans, workshop.jobs)
 
     @property
     def left_s(self) -> float:
@@ -57,6 +61,15 @@ class Attempt:
             raise self.stop
         try:
             return await self._journal.call(tool, arguments, self.left_s)
+        except Stop as stop:
+            raise self._stopping(stop) from stop
+
+    async def model(self, prompt: Prompt) -> Reply:
+        """Ask a language model."""
+        if self.stop:
+            raise self.stop
+        try:
+            return await self._models.ask(prompt, self.left_s)
         except Stop as stop:
             raise self._stopping(stop) from stop
 

@@ -1,12 +1,16 @@
 """What a specialist sees of its step. It never exposes a store or a client."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel
 
 from orchestrator.plan import Step
 from workers.attempt import Attempt
+from workers.generate import generate, opening
+from workers.prompt import Prompt
+
+Output = TypeVar("Output", bound=BaseModel)
 
 
 class StepContext:
@@ -44,6 +48,54 @@ class StepContext:
                 ends this attempt and is not for specialists to catch.
         """
         return await self._attempt.call(tool, arguments)
+
+    @overload
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        output: type[Output],
+        system: str = "",
+        max_tokens: int | None = None,
+        repairs: int = 1,
+    ) -> Output: ...
+
+    @overload
+    async def generate(
+        self, prompt: str, *, output: None = None, system: str = "", max_tokens: int | None = None
+    ) -> str: ...
+
+    async def generate(
+        self,
+        prompt: str,
+        *,
+        output: type[BaseModel] | None = None,
+        system: str = "",
+        max_tokens: int | None = None,
+        repairs: int = 1,
+    ) -> Any:
+        """Ask a language model: `await step.generate("Which city is meant?", output=City)`.
+
+        The call is journaled and budgeted like a tool call: its tokens and money are reserved before it is sent, and a
+        step that runs again gets the same answer without asking or paying.
+
+        Args:
+            prompt: what is asked.
+            output: a pydantic model that the answer must fit; None: the answer is text.
+            system: what the model is told before.
+            max_tokens: most tokens of the answer (default: SUREFOOT_MODEL_MAX_TOKENS); so many are reserved.
+            repairs: how often an answer that does not fit is shown to the model, and asked for again; each is a call.
+
+        Returns:
+            The text, or an instance of `output`.
+
+        Raises:
+            Rejected: there is no model, each of them refused, or no answer fitted. Everything else that can go wrong
+                ends this attempt and is not for specialists to catch.
+        """
+        schema = output.model_json_schema() if output else None
+        asked = Prompt(opening(prompt, system), schema, max_tokens=max_tokens)
+        return await generate(self._attempt.model, asked, output, repairs)
 
     async def ask(self, what: str | type[BaseModel], *, prompt: str = "", example: Any = None) -> Any:
         """What a person answers; parks the job until then. The step then runs again from the top and replays its calls.

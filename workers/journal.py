@@ -4,10 +4,9 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.budget import named
 from orchestrator.prices import Prices
-from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, CallStore, Cost, Recorded
-from orchestrator.state.records import Claim, encode
+from orchestrator.state.calls import LOOK_UP, NOTHING, Cost, Recorded
+from orchestrator.state.records import encode
 from orchestrator.telemetry import Span, Spans, names
 from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.telemetry.redaction import as_text
@@ -15,12 +14,11 @@ from orchestrator.workflow import Profile
 from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
-from workers.ceiling import stopped
 from workers.cost import cost_of
 from workers.doubt import Doubt, Known, told
-from workers.leases import Held
-from workers.replay import Call, Replay
-from workers.verdict import Failed, Later, Lost, Parked, Stop
+from workers.record import Record
+from workers.replay import Call
+from workers.verdict import Failed, Later, Parked, Stop
 
 
 def fingerprint(tool: str, arguments: Mapping[str, Any]) -> str:
@@ -34,30 +32,22 @@ class Journal:
 
     def __init__(
         self,
-        store: CallStore,
+        record: Record,
         tools: ToolServers,
         prices: Prices,
         spans: Spans,
-        held: Held,
-        claim: Claim,
         profile: Profile,
         *,
         last: bool,
     ) -> None:
-        """`claim`: may an earlier attempt have left calls, and which tools have their own ceiling?
-
-        `last`: no attempt comes after this one.
-        """
-        assert held.lease is not None
-        self._store, self._tools, self._spans, self._held, self._lease = store, tools, spans, held, held.lease
-        lease, self._prices = self._lease, prices
-        self._profile, self._claim, self._last = profile, claim, last
-        self._replay = Replay((lambda: store.recall(lease)) if claim.again else None)
+        """`last`: no attempt comes after this one."""
+        self._record, self._tools, self._prices, self._spans = record, tools, prices, spans
+        self._profile, self._last, self._replay = profile, last, record.replay
 
     async def call(self, name: str, arguments: dict[str, Any], timeout_s: float) -> Any:
         """One call: replay it, or check, reserve, send and settle it."""
         call = await self._replay.ask(name, fingerprint(name, arguments))
-        with self._spans.tool(self._lease.job_id, name, arguments, key=self._key(call.number)) as span:
+        with self._spans.tool(self._record.job_id, name, arguments, key=self._record.key(call.number)) as span:
             try:
                 if call.row is not None and call.row.finished:
                     return await self._replayed(call.row, span)
@@ -86,9 +76,9 @@ class Journal:
             Rejected: the tool says no, so it never happened.
             Stop: nobody can tell now (Later), or ever (Parked).
         """
-        key = f"{self._lease.job_id}.{step}:{past.number}"
+        key = f"{self._record.job_id}.{step}:{past.number}"
         call = await self._replay.ask(past.tool, fingerprint(key, arguments))
-        with self._spans.tool(self._lease.job_id, past.tool, arguments, key=key) as span:
+        with self._spans.tool(self._record.job_id, past.tool, arguments, key=key) as span:
             if call.row is not None and call.row.finished:
                 return Known(happened=True, result=await self._replayed(call.row, span))
             try:
@@ -96,7 +86,7 @@ class Journal:
                 if tool.effect is Effect.UNSAFE:
                     doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, key)
                     return await self._told_of(doubt, tool.lookup, span)
-                await self._begin(tool, call, tool.effect.value, span)
+                await self._record.begin(call, self._cost(tool), tool.effect.value, span)
                 return Known(happened=True, result=await self._sent(tool, arguments, call.number, timeout_s, key))
             except (Unavailable, OutcomeUnknown) as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
@@ -104,17 +94,14 @@ class Journal:
 
     async def left_out(self) -> Failed | None:
         """Why a step that thinks it has succeeded has not: an effect is on record that it did not ask for again."""
-        outstanding = await self._replay.outstanding() if self._claim.again else []
+        outstanding = await self._replay.outstanding() if self._record.claim.again else []
         if not outstanding:
             return None
         return Failed("diverged", f"it ended without asking for {await self._shown(outstanding[0])}")
 
-    def _key(self, number: int) -> str:
-        return f"{self._lease.job_id}.{self._lease.step}:{number}"
-
     async def _replayed(self, row: Recorded, span: Span) -> Any:
         """What is on record, without touching tool or budget."""
-        value = await self._store.stored(self._lease, row.number)
+        value = await self._record.stored(row.number)
         span.set(names.EFFECT, row.effect)
         if row.state == "rejected":
             raise Rejected(row.tool, str(value))
@@ -142,17 +129,17 @@ class Journal:
 
     async def _shown(self, row: Recorded) -> str:
         """A call on record, for people."""
-        answer = f", answer {as_text(await self._store.stored(self._lease, row.number))}" if row.finished else ""
+        answer = f", answer {as_text(await self._record.stored(row.number))}" if row.finished else ""
         return f"{row.tool}, which an earlier attempt had asked as call {row.number} ({row.state}{answer})"
 
     async def _send(self, tool: Tool, arguments: dict[str, Any], call: Call, timeout_s: float, span: Span) -> Any:
         """Send it, unless it may have been sent before and must not be sent again."""
-        unsafe, key, row = tool.effect is Effect.UNSAFE, self._key(call.number), call.row
+        unsafe, key, row = tool.effect is Effect.UNSAFE, self._record.key(call.number), call.row
         if unsafe and row is not None and row.unsettled:
-            doubt = Doubt(self._lease.step, row.number, row.sends, row.at_ms, tool, arguments, key)
+            doubt = Doubt(self._record.step, row.number, row.sends, row.at_ms, tool, arguments, key)
             if (known := await self._known(doubt, tool.lookup, span)).happened:
                 return known.result
-        begun = await self._begin(tool, call, tool.effect.value, span)
+        begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
         if begun.answer == "REPLAY":
             if begun.before == "rejected":
                 raise Rejected(tool.name, str(begun.value))
@@ -162,45 +149,32 @@ class Journal:
         except OutcomeUnknown as error:
             span.fail(Kind.OUTCOME_UNKNOWN, str(error), Outcome.RETRY)
             if unsafe:
-                doubt = Doubt(self._lease.step, call.number, begun.sends, begun.at_ms, tool, arguments, key)
+                doubt = Doubt(self._record.step, call.number, begun.sends, begun.at_ms, tool, arguments, key)
                 if (known := await self._known(doubt, tool.lookup, span)).happened:
                     return known.result
             raise Stop(Later(str(error))) from error
-
-    async def _begin(self, tool: Tool, call: Call, effect: str, span: Span) -> Begun:
-        cost = self._cost(tool)
-        begun = await self._store.begin(self._lease, call.number, call.asked, tool.name, cost, effect)
-        if begun.over:
-            raise Stop(stopped(self._claim, self._lease.step, begun.over))
-        if begun.answer in {"STALE", "DEAD"}:
-            raise Stop(Lost(f"{begun.answer} {begun.before}"))
-        if begun.answer == "DIVERGED":
-            raise Stop(Failed("diverged", f"call {call.number} is on record as another one: {begun.before}"))
-        for kind in begun.low:
-            span.event(Happening.BUDGET_LOW, ceiling=named(kind))
-        return begun
 
     async def _sent(self, tool: Tool, arguments: dict[str, Any], number: int, timeout_s: float, key: str = "") -> Any:
         """Send a call that was begun, and settle it whatever comes of it."""
         cost = self._cost(tool)
         try:
-            key = key or self._key(number)
-            answer = await tool.call(arguments, key=key, timeout_s=timeout_s, ours=lambda: self._held.sure)
+            key = key or self._record.key(number)
+            answer = await tool.call(arguments, key=key, timeout_s=timeout_s, ours=lambda: self._record.sure)
         except Rejected as error:
-            await self._settle(number, "rejected", str(error), cost)
+            await self._record.settle(number, "rejected", str(error), cost)
             raise
         except Unavailable:
-            await self._settle(number, "unsent", None, NOTHING)
+            await self._record.settle(number, "unsent", None, NOTHING)
             raise
         except NeedsInput as error:
-            await self._settle(number, "unsent", None, NOTHING)
+            await self._record.settle(number, "unsent", None, NOTHING)
             raise Stop(
                 Failed("needs input", f"{tool.name} asks for input, which this version cannot pass on")
             ) from error
         except OutcomeUnknown:
-            await self._settle(number, "unknown", None, cost)
+            await self._record.settle(number, "unknown", None, cost)
             raise
-        await self._settle(number, "done", answer, cost)
+        await self._record.settle(number, "done", answer, cost)
         return answer
 
     async def _known(self, doubt: Doubt, lookup: str | None, span: Span) -> Known:
@@ -212,16 +186,16 @@ class Journal:
             known = await self._told_of(doubt, lookup, span)
         except Stop as stop:
             if isinstance(stop.verdict, Parked):
-                await self._settle(doubt.number, "unknown", None, NOTHING)
+                await self._record.settle(doubt.number, "unknown", None, NOTHING)
             raise
         if known.happened:
-            await self._settle(doubt.number, "done", known.result, NOTHING)
+            await self._record.settle(doubt.number, "done", known.result, NOTHING)
         return known
 
     async def _told_of(self, doubt: Doubt, lookup: str | None, span: Span) -> Known:
         """What a person or the look-up says of a call in doubt."""
         question = doubt.question()
-        known = told(await self._store.answer(self._lease, question.id))
+        known = told(await self._record.answer(question.id))
         if known is None and lookup:
             known = await self._looked_up(lookup, doubt, span)
         if known is None:
@@ -239,7 +213,7 @@ class Journal:
         call = Call(lookup, fingerprint(f"{LOOK_UP} {lookup}", question), self._replay.fresh())
         try:
             tool = await self._tools.find(lookup, (lookup,))
-            begun = await self._begin(tool, call, LOOK_UP, span)
+            begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
             known = told(await self._sent(tool, question, call.number, tool.timeout_s))
         except (Unavailable, OutcomeUnknown) as error:
             return self._asked_later(str(error), getattr(error, "retry_after_s", None) or 0)
@@ -255,9 +229,4 @@ class Journal:
             raise Stop(Later(why, wait_s))
 
     def _cost(self, tool: Tool) -> Cost:
-        return cost_of(tool, self._claim, self._prices)
-
-    async def _settle(self, number: int, state: Any, value: Any, cost: Cost) -> None:
-        answer = await self._store.settle(self._lease, number, state, value, cost)
-        if answer != "OK":
-            raise Stop(Lost(f"call settled too late: {answer}"))
+        return cost_of(tool, self._record.claim, self._prices)

@@ -23,6 +23,8 @@ from workers.context import StepContext
 from workers.doubt import Known
 from workers.journal import Journal, fingerprint
 from workers.leases import Held
+from workers.model_calls import MODEL
+from workers.prompt import Prompt, Reply
 from workers.specialist import Specialist
 from workers.verdict import Failed, Later, Lost, Parked, Stop, Verdict, problems
 
@@ -76,6 +78,18 @@ class Past(Journal):
             self.moves += 1
         return await self.nothing_new()
 
+    async def replied(self, prompt: Prompt) -> Reply:
+        """Answer a question to a model that is on record."""
+        self.busy += 1
+        try:
+            row = (await self._replay.ask(MODEL, prompt.asked)).row
+            if row is not None and row.finished:
+                return Reply.recorded(await self._record.stored(row.number))
+        finally:
+            self.busy -= 1
+            self.moves += 1
+        return await self.nothing_new()
+
     async def nothing_new(self) -> Any:
         """Wait for ever."""
         self.waiting += 1
@@ -83,7 +97,7 @@ class Past(Journal):
 
     async def _cleared_up(self, row: Recorded, arguments: dict[str, Any], timeout_s: float) -> Known | None:
         try:
-            return await self.present.again(row, self._lease.step, arguments, timeout_s)
+            return await self.present.again(row, self._record.step, arguments, timeout_s)
         except Stop as stop:
             if isinstance(stop.verdict, Lost) or (isinstance(stop.verdict, Later) and not self._last):
                 raise
@@ -138,6 +152,10 @@ class Retrace(Attempt):
                 return
             moves = past.moves
             await asyncio.wait([task], timeout=STILL_S)
+
+    async def model(self, prompt: Prompt) -> Reply:
+        """What is on record; nothing is asked again."""
+        return await self._journal.replied(prompt)
 
     async def _answer_to(self, questions: Sequence[Question]) -> Any:
         answer = await self._shop.calls.answer(self._lease, questions[0].id)

@@ -23,6 +23,7 @@ from orchestrator.telemetry import Telemetry, start
 from tools.servers import ToolServers
 from workers.greenlets import LoopBlocked, await_
 from workers.leases import Leases
+from workers.models import Models
 from workers.run import Ended, StepRun
 from workers.toolbox import tool_config
 from workers.undo import UndoRun
@@ -54,6 +55,7 @@ class Workshop:
             tool_config(settings), catalogue_ttl_s=settings.catalogue_ttl_s, answer_bytes=settings.answer_bytes
         )
         self.prices = Prices(settings.prices)
+        self.models = Models(settings)
         self.telemetry = telemetry(settings, url)
 
     async def run(self, job_id: str, step: str) -> Ended:
@@ -69,12 +71,12 @@ class Workshop:
         else:
             self.leases.close()
             with suppress(LoopBlocked, TimeoutError):
-                await_(self._close_tools())
+                await_(self._leave())
         self.telemetry.stop()
 
-    async def _close_tools(self) -> None:
+    async def _leave(self) -> None:
         async with asyncio.timeout(CLOSE_S):
-            await self.tools.close()
+            await asyncio.gather(self.tools.close(), self.models.close())
 
 
 _started: dict[int, Telemetry] = {}

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.budget import TOOLS, Over
+from orchestrator.budget import TOOLS, Over, named
 from orchestrator.state import keys
 from orchestrator.state.records import decode, encode
 from orchestrator.state.scripts import Scripts
@@ -144,8 +144,11 @@ class CallStore:
         await self._scripts.run("emit", lease.job_id, lease.step, message)
 
     async def settle(self, lease: Lease, number: int, state: State, value: Any, cost: Cost) -> str:
-        """After a call. Answers OK, STALE or DEAD."""
+        """After a call. Answers OK, STALE, DEAD, or OVERRUN and which amount is more than was reserved."""
         row = await self._scripts.run(
             "call_settle", lease.job_id, lease.step, lease.fence, number, state, encode(value), str(cost)
         )
+        if row[0] == b"OVERRUN":
+            kind, used, reserved = (word.decode() for word in row[1:])
+            return f"OVERRUN {used} {named(kind)}, at most {reserved} could be expected"
         return row[0].decode()

@@ -11,6 +11,7 @@ TRACER = "surefoot"
 INVOKE_WORKFLOW = "invoke_workflow"
 INVOKE_AGENT = "invoke_agent"
 EXECUTE_TOOL = "execute_tool"
+CHAT = "chat"
 
 
 class Stage(StrEnum):
@@ -30,6 +31,8 @@ class Happening(StrEnum):
     BUDGET_REFUSED = "surefoot.budget.refused"
     DIVERGED = "surefoot.diverged"
     DECIDED = "surefoot.decided"
+    MODEL_FAILED = "surefoot.model.failed"
+    UNPRICED = "surefoot.model.unpriced"
 
 
 class Metric(StrEnum):
@@ -83,6 +86,15 @@ TOOL = "gen_ai.tool.name"
 TOOL_CALL_ID = "gen_ai.tool.call.id"
 TOOL_ARGUMENTS = "gen_ai.tool.call.arguments"
 TOOL_RESULT = "gen_ai.tool.call.result"
+PROVIDER = "gen_ai.provider.name"
+REQUEST_MODEL = "gen_ai.request.model"
+REQUEST_MAX_TOKENS = "gen_ai.request.max_tokens"
+RESPONSE_MODEL = "gen_ai.response.model"
+FINISH_REASON = "gen_ai.response.finish_reasons"
+INPUT_TOKENS = "gen_ai.usage.input_tokens"
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
+INPUT_MESSAGES = "gen_ai.input.messages"
+OUTPUT_MESSAGES = "gen_ai.output.messages"
 SERVICE = "service.name"
 SERVICE_INSTANCE = "service.instance.id"
 

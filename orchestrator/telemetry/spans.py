@@ -211,6 +211,20 @@ class Spans:
         name = f"{names.EXECUTE_TOOL} {tool}"
         return Span(self._tracer.start_span(name, context=_within(job_id), attributes=attributes))
 
+    def model(self, job_id: str, model: str, prompt: Any, *, max_tokens: int, key: str) -> Span:
+        """One model call, replayed or sent; the prompt is redacted and cut."""
+        if self._tracer is None:
+            return NOTHING
+        attributes: dict[str, str | int] = {
+            names.OPERATION: names.CHAT,
+            names.REQUEST_MODEL: model,
+            names.REQUEST_MAX_TOKENS: max_tokens,
+            names.DEDUP_KEY: key,
+            names.JOB: job_id,
+            names.INPUT_MESSAGES: as_text(prompt),
+        }
+        return Span(self._tracer.start_span(f"{names.CHAT} {model}", context=_within(job_id), attributes=attributes))
+
 
 def _within(job_id: str) -> Context | None:
     """Where a job's span belongs: under the current span if that is the job's, else under the job's root."""

@@ -33,6 +33,7 @@ from tools.config import ToolConfig
 from tools.servers import ToolServers
 from workers.journal import Journal
 from workers.leases import Held
+from workers.record import Record
 from workers.verdict import Failed, Parked, Stop
 
 JOB = "0" * 31 + "7"
@@ -130,7 +131,7 @@ class Play:
         held = Held(task, lease_s)
         held.take(lease, time.monotonic())
         profile = Profile("a", tools=("desk.*",), diverged=self.policy)
-        journal = Journal(self.calls, self.tools, Prices(None), Spans(None), held, claim, profile, last=False)
+        journal = Journal(Record(self.calls, held, claim), self.tools, Prices(None), Spans(None), profile, last=False)
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):

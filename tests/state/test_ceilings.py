@@ -66,6 +66,21 @@ def test_input_and_output_tokens_have_ceilings_and_count_together(stores: Stores
     assert spend(stores).of("tokens").free == 0
 
 
+def test_what_cost_more_than_was_reserved_is_charged_and_recorded_once(stores: Stores) -> None:
+    stores.open(PLAN, JOB, output_tokens=100)
+    lease = stores.claim(JOB, "a")
+    assert begin(stores, lease, 1, Cost(0, input_tokens=60, output_tokens=30)) == ("GO", "")
+    used = Cost(0, input_tokens=10, output_tokens=500)
+    assert (
+        do(stores.calls.settle(lease, 1, "done", {}, used)) == "OVERRUN 500 output tokens, at most 30 could be expected"
+    )
+    assert do(stores.calls.settle(lease, 1, "done", {}, used)) == "OK"
+    assert (spend(stores).output_tokens.spent, spend(stores).tokens.spent) == (500, 510)
+    said = [event.data for event in do(stores.jobs.events(JOB)) if event.type == "overrun"]
+    assert said == [{"kind": "output_tokens", "number": 1, "used": 500}, {"kind": "tokens", "number": 1, "used": 510}]
+    assert begin(stores, lease, 2, Cost(0, output_tokens=1)) == ("OVER", "output tokens 500 of 100")
+
+
 def test_the_largest_amounts_are_counted_exactly(stores: Stores) -> None:
     stores.open(PLAN, JOB, usd=LARGEST)
     lease = stores.claim(JOB, "a")

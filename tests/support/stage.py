@@ -89,7 +89,7 @@ def stage(folder: Path, **settings: Any) -> Generator[Stage]:
     config = folder / "mcp.json"
     config.write_text(json.dumps({"mcpServers": {"desk": {"module": "tests.support.ledger"}}}))
     with valkey(*server_options) as server:
-        shared: dict[str, Any] = {**QUICK, "trace": False, **settings}
+        shared: dict[str, Any] = {**QUICK, "trace": False, "model_calls": "forbid", **settings}
         own = {f"SUREFOOT_{name.upper()}": str(value) for name, value in shared.items()}
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SUREFOOT_")},

@@ -1,6 +1,6 @@
-"""For tests of workflows: an MCP server that fails when told to, and a proxy that lets any MCP server fail.
+"""For tests of workflows: an MCP server that fails when told to, a proxy that lets any fail, a scripted model.
 
-Each runs in a process of its own, over real HTTP. See docs/testing.md.
+Each speaks real HTTP; the first two have a process of their own. See docs/testing.md.
 """
 
 from tools.testing.faults import (
@@ -19,9 +19,11 @@ from tools.testing.faults import (
     WrongSchema,
 )
 from tools.testing.ledger import Recorded
+from tools.testing.model import CutsOff, ModelServer, Refuses, Says, Talks, answers
 from tools.testing.server import FaultProxy, FaultServer
 
 __all__ = [
+    "CutsOff",
     "Delay",
     "DropAnswer",
     "Duplicate",
@@ -31,11 +33,16 @@ __all__ = [
     "HalfOpen",
     "Malformed",
     "Mix",
+    "ModelServer",
     "Oversized",
     "Recorded",
+    "Refuses",
     "Reset",
     "Restart",
+    "Says",
     "ServerError",
+    "Talks",
     "TooManyRequests",
     "WrongSchema",
+    "answers",
 ]

@@ -1,4 +1,4 @@
-"""The pytest plugin: fixtures that start a fault server, or a proxy before a server of the user's own."""
+"""The pytest plugin: fixtures that start a fault server, a proxy before a user's own, or a scripted model."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +9,7 @@ import pytest
 if TYPE_CHECKING:  # every pytest run of whoever installs Surefoot loads this file
     from collections.abc import Callable, Iterator
 
-    from tools.testing import FaultProxy, FaultServer
+    from tools.testing import FaultProxy, FaultServer, ModelServer
 
 
 @pytest.fixture
@@ -18,6 +18,15 @@ def fault_server(tmp_path: Path) -> "Iterator[FaultServer]":
     from tools.testing import FaultServer  # noqa: PLC0415 - only when used
 
     with FaultServer(tmp_path / "fault-server") as server:
+        yield server
+
+
+@pytest.fixture
+def model_server() -> "Iterator[ModelServer]":
+    """A language model that says what the test wrote."""
+    from tools.testing import ModelServer  # noqa: PLC0415 - only when used
+
+    with ModelServer() as server:
         yield server
 
 

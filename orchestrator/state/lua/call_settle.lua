@@ -1,6 +1,7 @@
 -- call_settle: after a call: keep its answer, and turn its reservation into what it cost.
 -- ARGV job step fence number state (done | rejected | unknown | unsent) answer (JSON) actual (kind=amount,...)
--- answers {OK} | STALE state | DEAD why; repeating it answers OK and charges nothing.
+-- answers {OK} | {OVERRUN, kind, actual, reserved} kept and charged, more than was reserved | STALE state | DEAD why;
+-- repeating it answers OK and charges nothing.
 -- unsent: certainly not executed, so it costs nothing. Where nothing is held any more, the job's end has settled it.
 -- What an earlier attempt began may have been sent: it is charged first, and then its outcome is unknown. What became of a
 -- call whose outcome is unknown can be learned later, and costs nothing more.
@@ -18,8 +19,16 @@ if f[1] == 'begun' and f[4] ~= ARGV[3] then
 end
 local late = f[1] == 'unknown' and (ARGV[5] == 'done' or ARGV[5] == 'rejected')
 if f[1] ~= 'begun' and not late then return {'OK'} end
-charge(job, f[2], (late or ARGV[5] == 'unsent') and '' or ARGV[7])
+local actual, reserved, over = (late or ARGV[5] == 'unsent') and '' or ARGV[7], {}, nil
+charge(job, f[2], actual)
 redis.call('ZREM', INDEX.begun, job .. '.' .. step .. ':' .. ARGV[4])
 redis.call('HSET', key, n .. 'state', ARGV[5], n .. 'held', '', n .. 'out', ARGV[6])
 event(job, 'call', step, cjson.encode({tool = f[3], number = tonumber(ARGV[4]), outcome = ARGV[5]}))
-return {'OK'}
+for kind, amount in each(f[2]) do reserved[kind] = amount end
+for kind, amount in each(actual) do
+  if f[2] ~= '' and tonumber(amount) > tonumber(reserved[kind] or 0) then
+    over = over or {'OVERRUN', kind, amount, reserved[kind] or '0'}
+    event(job, 'overrun', step, cjson.encode({kind = kind, number = tonumber(ARGV[4]), used = tonumber(amount)}))
+  end
+end
+return over or {'OK'}

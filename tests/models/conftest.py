@@ -1,0 +1,49 @@
+"""A stage with a worker whose models are scripted."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from orchestrator import Job, Orchestrator
+from tests.support.stage import Stage, stage
+from tools.testing import ModelServer
+
+PRICES = {"models": {"*#first": {"input": 1, "output": 10}, "*#second": {"input": 2, "output": 20}}}
+
+
+@dataclass
+class Scripted:
+    """What a test of models plays on: `first` is asked, then `second`."""
+
+    stage: Stage
+    app: Orchestrator
+    first: ModelServer
+    second: ModelServer
+
+    def submit(self, workflow: str, text: str = "two nights in Oslo", *, budget: Any = None, **more: Any) -> Job:
+        return self.app.submit({"text": text, **more}, workflow=workflow, budget=budget)
+
+
+@pytest.fixture(scope="module")
+def scripted_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
+    folder = tmp_path_factory.mktemp("models")
+    prices = folder / "prices.json"
+    prices.write_text(json.dumps(PRICES))
+    with ModelServer() as first, ModelServer() as second:
+        model = f"{first.url}#first,{second.url}#second"
+        more: dict[str, Any] = {"model": model, "prices": prices, "model_timeout_s": 1.0, "trace": True}
+        with stage(folder, workflows="tests.models.flows", **more) as played:
+            played.worker()
+            app = Orchestrator(redis_url=played.server.url, workflows=("tests.models.flows",))
+            yield Scripted(played, app, first, second)
+            app.close()
+
+
+@pytest.fixture
+def play(scripted_models: Scripted) -> Scripted:
+    scripted_models.first.clear()
+    scripted_models.second.clear()
+    return scripted_models

@@ -1,0 +1,55 @@
+"""Specialists that ask models."""
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from orchestrator import Plan, Workflow
+from tools.outcome import Rejected
+from workers import StepContext, specialist
+
+
+class Wish(BaseModel):
+    text: str
+    max_tokens: int = 100
+    repairs: int = 1
+
+
+class City(BaseModel):
+    city: str
+    nights: int = Field(ge=1)
+
+
+@specialist("understand", tools=["desk.*"])
+async def understand(step: StepContext, request: Wish) -> City:
+    return await step.generate(
+        f"Which city, how many nights? {request.text}",
+        output=City,
+        system="You read wishes.",
+        max_tokens=request.max_tokens,
+        repairs=request.repairs,
+    )
+
+
+@specialist("book", tools=["desk.*"])
+async def book(step: StepContext, request: Wish) -> dict[str, Any]:
+    said = await step.generate(f"Name a room for: {request.text}", max_tokens=request.max_tokens)
+    return await step.call("desk.flaky", item=said, times=1, after_s=0.0)
+
+
+@specialist("held", tools=["desk.*"])
+async def held(step: StepContext, request: Wish) -> dict[str, Any]:
+    said = await step.generate(f"Name a room for: {request.text}")
+    return await step.call("desk.book", item=said, seconds=3.0)
+
+
+@specialist("careful")
+async def careful(step: StepContext, request: Wish) -> dict[str, Any]:
+    try:
+        return {"said": await step.generate(request.text, max_tokens=request.max_tokens)}
+    except Rejected as no:
+        return {"no": str(no)}
+
+
+for name in ("understand", "book", "held", "careful"):
+    Workflow(name, request=Wish, plan=lambda _, name=name: Plan.chain(name))

@@ -1,0 +1,172 @@
+"""A model call is journaled, budgeted and retried like a tool call; each way a model can fail has one meaning."""
+
+import time
+from typing import Any
+
+import pytest
+from pydantic_core import from_json
+
+from orchestrator import Budget, BudgetExhausted, JobFailed
+from orchestrator.telemetry import names
+from tests.models.conftest import Scripted
+from tests.support.waiting import wait_until
+from tools.testing import CutsOff, Refuses, Says, Talks, answers
+
+pytestmark = pytest.mark.xdist_group("models")
+OSLO = {"city": "Oslo", "nights": 2}
+
+
+def test_an_answer_of_a_type_is_asked_for_once_and_paid_as_reported(play: Scripted) -> None:
+    play.first.says(answers(**OSLO))
+    job = play.submit("understand", budget=Budget(tokens=5_000, usd=1.0, tool_calls=0))
+    assert job.result(30) == OSLO
+    (asked,) = play.first.requests
+    assert asked["model"] == "first"
+    assert asked["max_tokens"] == 100
+    assert [message["role"] for message in asked["messages"]] == ["system", "user"]
+    assert asked["tools"][0]["function"]["parameters"]["required"] == ["city", "nights"]
+    spend = job.spend
+    assert (spend.input_tokens.spent, spend.output_tokens.spent, spend.tokens.spent) == (40, 10, 50)
+    assert (spend.usd.spent, spend.tool_calls.spent) == (40 * 1 + 10 * 10, 0)
+    assert {line.reserved for line in spend.lines.values()} == {0}
+
+
+def test_a_retry_replays_the_answer_and_neither_asks_nor_pays_again(play: Scripted) -> None:
+    play.first.says(Says("suite", input_tokens=30, output_tokens=3))
+    job = play.submit("book")
+    assert job.result(30) == {"booked": "suite"}
+    assert job.steps[0].attempts == 2
+    assert len(play.first.requests) == 1
+    assert (job.spend.tokens.spent, job.spend.usd.spent) == (33, 60)
+
+
+def test_a_worker_killed_after_the_answer_asks_no_model_again(play: Scripted) -> None:
+    play.first.says(Says("suite"))
+    job = play.submit("held")
+    wait_until(lambda: job.spend.tool_calls.reserved == 1, "the tool is called after the model")
+    play.stage.kill(play.stage.workers[-1])
+    play.stage.worker()
+    assert job.result(60)["booked"] == "suite"
+    assert job.steps[0].attempts == 2
+    assert (len(play.first.requests), len(play.second.requests)) == (1, 0)
+    assert job.spend.tokens.spent == 50
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        answers(city="Oslo"),
+        Says("I think it is Oslo."),
+        Says(calls=[("answer", '{"city": ')]),
+        Says(finish="length"),
+        Says(calls=[("unheard_of", {})]),
+    ],
+)
+def test_an_answer_that_does_not_fit_is_repaired_by_a_call_of_its_own(play: Scripted, wrong: Says) -> None:
+    play.first.says(wrong, answers(**OSLO))
+    job = play.submit("understand")
+    assert job.result(30) == OSLO
+    assert len(play.first.requests) == 2
+    assert "does not fit the schema" in str(play.first.requests[1]["messages"][-1]["content"])
+    assert job.spend.tokens.spent == 100
+
+
+def test_repairs_are_bounded(play: Scripted) -> None:
+    play.first.says(*[answers(city="Oslo", nights=0)] * 3)
+    job = play.submit("understand", repairs=2)
+    with pytest.raises(JobFailed, match="no valid City after 3 tries: nights: Input should be greater than or equal"):
+        job.result(30)
+    assert len(play.first.requests) == 3
+
+
+def test_an_answer_said_as_text_is_taken_if_it_fits(play: Scripted) -> None:
+    play.first.says(Says('Sure: {"city": "Oslo", "nights": 2}'))
+    assert play.submit("understand").result(30) == OSLO
+
+
+@pytest.mark.parametrize("fault", [Refuses(429), Refuses(500), CutsOff(), Talks(), Talks('{"ok": true}'), Refuses(401)])
+def test_the_next_model_of_the_chain_is_asked_at_once(play: Scripted, fault: Refuses | CutsOff | Talks) -> None:
+    play.first.says(fault)
+    play.second.says(Says("suite"))
+    job = play.submit("careful")
+    assert job.result(30) == {"said": "suite"}
+    assert (len(play.first.requests), len(play.second.requests), job.steps[0].attempts) == (1, 1, 1)
+    sure = isinstance(fault, Refuses) and fault.status < 500  # what was refused costs nothing
+    assert (job.spend.tokens.spent == 50) is sure
+    assert job.spend.tokens.reserved == 0
+
+
+def test_retry_after_is_honoured_by_the_steps_own_retry(play: Scripted) -> None:
+    play.first.says(Refuses(429, retry_after_s=1), Says("suite"))
+    play.second.says(Refuses(429, retry_after_s=5))
+    started = time.monotonic()
+    job = play.submit("careful")
+    assert job.result(30) == {"said": "suite"}
+    assert 1.0 <= time.monotonic() - started < 5
+    assert (job.steps[0].attempts, job.spend.tokens.spent) == (2, 50)
+
+
+def test_a_slow_model_is_given_up_and_its_reservation_counts_as_spent(play: Scripted) -> None:
+    play.first.says(Says("late", after_s=5))
+    play.second.says(Says("suite"))
+    job = play.submit("careful")
+    assert job.result(30) == {"said": "suite"}
+    assert 50 < job.spend.tokens.spent < 1_500
+
+
+@pytest.mark.parametrize("status", [400, 401, 404])
+def test_what_all_models_refuse_is_a_definite_no_that_a_specialist_may_catch(play: Scripted, status: int) -> None:
+    play.first.says(Refuses(status))
+    play.second.says(Refuses(status))
+    job = play.submit("careful")
+    assert f"scripted {status}" in job.result(30)["no"]
+    assert (job.steps[0].attempts, job.spend.tokens.spent) == (1, 0)
+
+
+@pytest.mark.parametrize("budget", [Budget(tokens=300), Budget(output_tokens=99), Budget(usd=0.001)])
+def test_what_does_not_fit_is_not_sent(play: Scripted, budget: Budget) -> None:
+    job = play.submit("careful", budget=budget)
+    with pytest.raises(BudgetExhausted):
+        job.result(30)
+    assert play.first.requests == []
+    assert job.spend.usd.spent == 0
+
+
+def test_more_than_was_reserved_is_charged_and_recorded_and_stops_the_job(play: Scripted) -> None:
+    play.first.says(Says("suite", output_tokens=5_000), Says("never asked"))
+    job = play.submit("careful", budget=Budget(tokens=20_000))
+    with pytest.raises(
+        BudgetExhausted, match=r"overrun: call 1 cost 5000 output tokens, at most 100 could be expected"
+    ):
+        job.result(30)
+    assert job.spend.tokens.spent == 5_040
+    assert [event.data["kind"] for event in job.events() if event.type == "overrun"] == [
+        "output_tokens",
+        "tokens",
+        "usd",
+    ]
+    job.resume(budget=Budget(tokens=30_000))
+    assert job.result(30) == {"said": "suite"}
+    assert len(play.first.requests) == 1
+
+
+def test_prompt_answer_tokens_and_model_are_in_the_trace_without_secrets(play: Scripted) -> None:
+    play.first.says(Refuses(500))
+    play.second.says(Says("the key is sk-abcdefghijklmnop"))
+    job = play.submit("careful", "password=hunter2hunter2 and Oslo")
+    job.result(30)
+
+    def chats() -> list[dict[str, Any]]:
+        return [span for text in job.spans if (span := from_json(text))["name"].startswith(names.CHAT)]
+
+    wait_until(chats, "the span has arrived")
+    (span,) = chats()
+    told = span["attributes"]
+    assert told[names.REQUEST_MODEL] == f"{play.first.url}#first"
+    assert told[names.RESPONSE_MODEL] == f"{play.second.url}#second"
+    assert (told[names.INPUT_TOKENS], told[names.OUTPUT_TOKENS], told[names.REPLAYED]) == (40, 10, False)
+    assert "and Oslo" in told[names.INPUT_MESSAGES]
+    assert "the key is" in told[names.OUTPUT_MESSAGES]
+    assert names.Happening.MODEL_FAILED in [event["name"] for event in span["events"]]
+    assert "hunter2" not in str(span)
+    assert "sk-abc" not in str(span)

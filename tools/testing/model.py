@@ -1,0 +1,198 @@
+"""A language model that says what a test wrote: an OpenAI-compatible server over real HTTP, failures included."""
+
+import asyncio
+import contextlib
+import itertools
+import json
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Self
+
+from tools.testing.wire import Gone, Wire
+
+HOST = "127.0.0.1"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Says:
+    """An answer.
+
+    Attributes:
+        text: what it says.
+        calls: the tools it asks for: name and arguments; arguments may be a text, which is sent as it is.
+        input_tokens: what it reports to have read.
+        output_tokens: what it reports to have written.
+        finish: why it ended; by default stop, or tool_calls where it asks for some.
+        after_s: how long it takes, seconds.
+    """
+
+    text: str = ""
+    calls: Sequence[tuple[str, Mapping[str, Any] | str]] = ()
+    input_tokens: int = 40
+    output_tokens: int = 10
+    finish: str = ""
+    after_s: float = 0.0
+
+
+def answers(after_s: float = 0.0, /, **fields: Any) -> Says:
+    """An answer of the type that was asked for, with these fields."""
+    return Says(calls=[("answer", fields)], after_s=after_s)
+
+
+@dataclass(frozen=True)
+class Refuses:
+    """An HTTP error: 429 with a Retry-After, 500, 401."""
+
+    status: int = 429
+    retry_after_s: int | None = None
+
+
+@dataclass(frozen=True)
+class CutsOff:
+    """The connection is reset in the middle of the answer."""
+
+
+@dataclass(frozen=True)
+class Talks:
+    """A 200 whose body is this, whatever it is: malformed JSON, or JSON that is no answer of a model."""
+
+    body: str = '{"id": "1", "choices": [{"mess'
+
+
+Line = Says | Refuses | CutsOff | Talks
+Script = Callable[[Mapping[str, Any]], Line]
+"""Says what comes next, by the body of the request."""
+
+
+class ModelServer:
+    """A scripted model. Its lines are said in their order; then, and where there are none, what `otherwise` says.
+
+    Attributes:
+        requests: the bodies of all requests that came, in their order.
+        otherwise: what it says when its script is at its end.
+    """
+
+    def __init__(self, *script: Line, otherwise: Line | Script = Refuses(500)) -> None:
+        self.requests: list[dict[str, Any]] = []
+        self.otherwise = otherwise
+        self._script, self._numbers, self._port = deque(script), itertools.count(1), 0
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="model-server", daemon=True)
+        self._serving: asyncio.Server | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it is asked; with `#model` behind it, a model for SUREFOOT_MODEL."""
+        return f"http://{HOST}:{self._port}/v1"
+
+    def says(self, *lines: Line) -> None:
+        """Add lines to its script."""
+        self._script.extend(lines)
+
+    def clear(self, *, otherwise: Line | Script = Refuses(500)) -> None:
+        """Forget the script and what was asked."""
+        self._script.clear()
+        self.requests.clear()
+        self.otherwise = otherwise
+
+    def start(self) -> Self:
+        """Serve, in a thread of its own, on a free port."""
+        self._thread.start()
+        serving: asyncio.Server = self._do(asyncio.start_server(self._connected, HOST, self._port))
+        self._serving, self._port = serving, serving.sockets[0].getsockname()[1]
+        return self
+
+    def close(self) -> None:
+        """End it."""
+        self._do(self._closed())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    async def _closed(self) -> None:
+        assert self._serving is not None
+        self._serving.close()
+        others = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in others:
+            task.cancel()
+        await asyncio.gather(*others, return_exceptions=True)
+
+    def _do(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout=10)
+
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        wire = Wire(reader, writer)
+        try:
+            while (request := await wire.request()) is not None:
+                body = json.loads(request.body)
+                self.requests.append(body)
+                await wire.attended(self._say(wire, self._next(body), body))
+                if not wire.again():
+                    break
+        except Gone:
+            pass
+        except Exception:  # noqa: BLE001 - a script of the user's; only this connection ends by it, and the log says so
+            _log.exception("the script of the model failed")
+            wire.reset()
+        finally:
+            wire.close()
+
+    def _next(self, body: Mapping[str, Any]) -> Line:
+        if self._script:
+            return self._script.popleft()
+        return self.otherwise(body) if callable(self.otherwise) else self.otherwise
+
+    async def _say(self, wire: Wire, line: Line, body: Mapping[str, Any]) -> None:
+        if isinstance(line, Refuses):
+            more = {} if line.retry_after_s is None else {"retry_after": str(line.retry_after_s)}
+            said = {"error": {"message": f"scripted {line.status}", "type": "scripted"}}
+            await wire.whole(line.status, json.dumps(said).encode(), **more)
+        elif isinstance(line, Talks):
+            await wire.whole(200, line.body.encode())
+        elif isinstance(line, CutsOff):
+            await wire.begin(200, [(b"content-type", b"application/json"), (b"content-length", b"1000")])
+            await wire.data(b'{"id": "1", ')
+            wire.reset()
+            raise Gone
+        else:
+            await asyncio.sleep(line.after_s)
+            await wire.json(self._completion(line, str(body.get("model"))))
+
+    def _completion(self, line: Says, model: str) -> dict[str, Any]:
+        """An answer in OpenAI's form (chat completions)."""
+        number = next(self._numbers)
+        calls = [
+            {
+                "id": f"call_{number}_{i}",
+                "type": "function",
+                "function": {"name": name, "arguments": said if isinstance(said, str) else json.dumps(said)},
+            }
+            for i, (name, said) in enumerate(line.calls)
+        ]
+        message: dict[str, Any] = {"role": "assistant", "content": line.text or None}
+        if calls:
+            message["tool_calls"] = calls
+        finish = line.finish or ("tool_calls" if calls else "stop")
+        usage = {"prompt_tokens": line.input_tokens, "completion_tokens": line.output_tokens}
+        return {
+            "id": f"chatcmpl-{number}",
+            "object": "chat.completion",
+            "created": 1_800_000_000,
+            "model": model,
+            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
+            "usage": {**usage, "total_tokens": line.input_tokens + line.output_tokens},
+        }
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with contextlib.suppress(TimeoutError):
+            self.close()

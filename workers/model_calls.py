@@ -1,0 +1,111 @@
+"""The model calls of one attempt: each journaled like a tool call, its tokens and money reserved before it is sent."""
+
+from orchestrator.models import ModelName
+from orchestrator.prices import Prices, UnknownPrice
+from orchestrator.state.calls import NOTHING, Cost
+from orchestrator.state.jobs import JobStore
+from orchestrator.telemetry import Span, Spans, names
+from orchestrator.telemetry.names import Happening, Kind, Outcome
+from orchestrator.telemetry.redaction import as_text
+from tools.effects import Effect
+from tools.outcome import OutcomeUnknown, Rejected, ToolFailure, Unavailable
+from workers.models import Models
+from workers.prompt import Prompt, Reply
+from workers.record import Record
+from workers.replay import Call
+from workers.verdict import Failed, Later, Stop
+
+MODEL = "model"
+NONE = "no language model is set: SUREFOOT_MODEL names one (docs/models.md)"
+
+
+class ModelCalls:
+    """Asks models for one attempt of one step."""
+
+    def __init__(self, record: Record, models: Models, prices: Prices, spans: Spans, jobs: JobStore) -> None:
+        self._record, self._models, self._prices, self._spans, self._jobs = record, models, prices, spans, jobs
+
+    async def ask(self, prompt: Prompt, timeout_s: float) -> Reply:
+        """One question: from the journal, or from the first model that answers it; all of them have its number.
+
+        Raises:
+            Rejected: there is no model, or each of them said a definite no.
+            Stop: no model answers now, or a ceiling is reached.
+        """
+        call = await self._record.replay.ask(MODEL, prompt.asked)
+        first = str(self._models.names[0]) if self._models.names else "none"
+        most, key = prompt.max_tokens or self._models.max_tokens, self._record.key(call.number)
+        with self._spans.model(self._record.job_id, first, prompt.messages, max_tokens=most, key=key) as span:
+            if call.row is not None and call.row.finished:
+                reply = Reply.recorded(await self._record.stored(call.number))
+                _tell(span, reply, replayed=True)
+                return reply
+            if not self._models.names:
+                raise Rejected(MODEL, NONE)
+            failures: list[ToolFailure] = []
+            for name in self._models.names:
+                try:
+                    reply = await self._from(name, prompt, call, most, timeout_s, span)
+                except ToolFailure as failure:
+                    span.event(Happening.MODEL_FAILED, model=str(name), why=as_text(str(failure)))
+                    failures.append(failure)
+                else:
+                    _tell(span, reply, replayed=False)
+                    return reply
+            raise _together(failures, span)
+
+    async def _from(
+        self, name: ModelName, prompt: Prompt, call: Call, most: int, timeout_s: float, span: Span
+    ) -> Reply:
+        """Reserve the most that it may cost, ask this model, and settle it whatever comes of it."""
+        if not self._record.sure:
+            raise Unavailable(str(name), "the step may not be ours any more")
+        bound = await self._cost(name, prompt.most_input_tokens, most, span)
+        await self._record.begin(call, bound, Effect.READ.value, span)
+        try:
+            reply = await self._models.ask(name, prompt, timeout_s)
+        except (Unavailable, Rejected):
+            await self._record.settle(call.number, "unsent", None, NOTHING)
+            raise
+        except OutcomeUnknown:
+            await self._record.settle(call.number, "unknown", None, bound)
+            raise
+        used = await self._cost(name, reply.input_tokens, reply.output_tokens, span)
+        await self._record.settle(call.number, "done", reply.record(), used)
+        return reply
+
+    async def _cost(self, name: ModelName, input_tokens: int, output_tokens: int, span: Span) -> Cost:
+        """So many tokens of this model; without a price they cost no money, where money has no ceiling."""
+        try:
+            money = self._prices.tokens(str(name), input_tokens=input_tokens, output_tokens=output_tokens)
+        except UnknownPrice as error:
+            record = await self._jobs.read(self._record.job_id)
+            if record.spend.usd.ceiling is not None or "day:usd" in record.fields:
+                raise Stop(Failed("rejected", str(error))) from error
+            span.event(Happening.UNPRICED, model=str(name))
+            money = 0
+        return Cost(tool_calls=0, input_tokens=input_tokens, output_tokens=output_tokens, micro_usd=money)
+
+
+def _tell(span: Span, reply: Reply, *, replayed: bool) -> None:
+    span.set(names.RESPONSE_MODEL, reply.model)
+    span.set(names.PROVIDER, reply.model.partition(":")[0])
+    span.set(names.FINISH_REASON, reply.finish)
+    span.set(names.INPUT_TOKENS, reply.input_tokens)
+    span.set(names.OUTPUT_TOKENS, reply.output_tokens)
+    said = [{"name": call.name, "arguments": call.arguments} for call in reply.calls]
+    span.set(names.OUTPUT_MESSAGES, as_text({"text": reply.text, "calls": said} if said else reply.text))
+    span.set(names.REPLAYED, replayed)
+    span.end_as(Outcome.SUCCEEDED)
+
+
+def _together(failures: list[ToolFailure], span: Span) -> Exception | Stop:
+    """A no, if all say no; else the step comes back when the first of them may answer again."""
+    said = "; ".join(map(str, failures))
+    passing = [failure for failure in failures if not isinstance(failure, Rejected)]
+    if not passing:
+        span.fail(Kind.REJECTED, said)
+        return Rejected(MODEL, said)
+    wait_s = min(getattr(failure, "retry_after_s", None) or 0.0 for failure in passing)
+    span.fail(Kind.UNAVAILABLE, said, Outcome.RETRY)
+    return Stop(Later(said, wait_s))

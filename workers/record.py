@@ -1,0 +1,75 @@
+"""What one attempt of a step writes down of its calls, to tools and to models, before and after each is sent."""
+
+from orchestrator.budget import named
+from orchestrator.state.calls import Begun, CallStore, Cost, State
+from orchestrator.state.records import Claim
+from orchestrator.telemetry import Span
+from orchestrator.telemetry.names import Happening
+from workers.ceiling import stopped
+from workers.leases import Held
+from workers.replay import Call, Replay
+from workers.verdict import Failed, Lost, Stop
+
+
+class Record:
+    """The calls of one attempt in the job's record.
+
+    Attributes:
+        claim: what was claimed: may an earlier attempt have left calls, and which tools have their own ceiling?
+        job_id: the job.
+        step: the step.
+        replay: numbers the calls, and finds what is on record of them.
+    """
+
+    def __init__(self, store: CallStore, held: Held, claim: Claim) -> None:
+        assert held.lease is not None
+        self.claim, self._store, self._held, self._lease = claim, store, held, held.lease
+        self.job_id, self.step = held.lease.job_id, held.lease.step
+        lease = self._lease
+        self.replay = Replay((lambda: store.recall(lease)) if claim.again else None)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the step is certainly still ours; nothing is sent when it may not be."""
+        return self._held.sure
+
+    def key(self, number: int) -> str:
+        """The deduplication key of a call."""
+        return f"{self.job_id}.{self.step}:{number}"
+
+    async def stored(self, number: int) -> object:
+        """The answer that is kept of a finished call."""
+        return await self._store.stored(self._lease, number)
+
+    async def answer(self, question_id: str) -> object:
+        """What a person answered to this question, or None."""
+        return await self._store.answer(self._lease, question_id)
+
+    async def begin(self, call: Call, cost: Cost, effect: str, span: Span) -> Begun:
+        """Reserve what a call may cost, and record that it is going to be sent.
+
+        Raises:
+            Stop: a ceiling is reached, the step is not ours any more, or the number is another call's.
+        """
+        begun = await self._store.begin(self._lease, call.number, call.asked, call.tool, cost, effect)
+        if begun.over:
+            raise Stop(stopped(self.claim, self.step, begun.over))
+        if begun.answer in {"STALE", "DEAD"}:
+            raise Stop(Lost(f"{begun.answer} {begun.before}"))
+        if begun.answer == "DIVERGED":
+            raise Stop(Failed("diverged", f"call {call.number} is on record as another one: {begun.before}"))
+        for kind in begun.low:
+            span.event(Happening.BUDGET_LOW, ceiling=named(kind))
+        return begun
+
+    async def settle(self, number: int, state: State, value: object, cost: Cost) -> None:
+        """Keep what came of a call, and what it cost.
+
+        Raises:
+            Stop: the step is not ours any more, or the call cost more than could be reserved for it.
+        """
+        answer, _, what = (await self._store.settle(self._lease, number, state, value, cost)).partition(" ")
+        if answer == "OVERRUN":
+            raise Stop(Failed("budget", f"overrun: call {number} cost {what}", reason="budget"))
+        if answer != "OK":
+            raise Stop(Lost(f"call settled too late: {answer}"))
