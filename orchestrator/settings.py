@@ -36,7 +36,7 @@ class Settings(BaseSettings):
         None, description="The mcp.json that names the tool servers. Empty: the one `surefoot up` wrote."
     )
     lease_s: float = Field(
-        10.0, gt=0.3, le=3600, description="How long a step stays with a worker that no longer answers, seconds."
+        2.5, gt=0.3, le=3600, description="How long a step stays with a worker that no longer answers, seconds."
     )
     sweep_s: float = Field(0.5, gt=0.01, le=60, description="How often each worker's sweeper looks, seconds.")
     grace_s: float = Field(
