@@ -2,7 +2,7 @@
 
 import asyncio
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Protocol
 
@@ -59,7 +59,26 @@ class ToolServers:
         Raises:
             ToolFailure: a server cannot be asked.
         """
-        listed = await asyncio.gather(*(server.tools() for server in self._servers.values()))
+        return await self._listed(self._servers.values())
+
+    async def allowed(self, *patterns: Sequence[str]) -> list[Tool]:
+        """The tools that each of these lists of names or globs has; only servers that may have some are asked.
+
+        Raises:
+            ToolFailure: such a server cannot be asked.
+        """
+
+        def fits(name: str) -> bool:
+            return all(any(fnmatchcase(name, pattern) for pattern in each) for each in patterns)
+
+        def may_fit(server: str) -> bool:
+            return all(any(fnmatchcase(server, pattern.partition(".")[0]) for pattern in each) for each in patterns)
+
+        listed = await self._listed(server for name, server in self._servers.items() if may_fit(name))
+        return [tool for tool in listed if fits(tool.name)]
+
+    async def _listed(self, servers: Iterable[Server]) -> list[Tool]:
+        listed = await asyncio.gather(*(server.tools() for server in servers))
         return [tool for tools in listed for tool in tools]
 
     async def close(self) -> None:

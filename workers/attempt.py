@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from orchestrator.plan import Step
 from orchestrator.state.records import Claim, Question
 from orchestrator.workflow import Profile
+from workers.agent import Agent
 from workers.journal import Journal, fingerprint
 from workers.leases import Held
 from workers.model_calls import ModelCalls
@@ -61,6 +62,13 @@ class Attempt:
             raise self.stop
         try:
             return await self._journal.call(tool, arguments, self.left_s)
+        except Stop as stop:
+            raise self._stopping(stop) from stop
+
+    async def agent(self, tools: Sequence[str], output: type[BaseModel] | None) -> Agent:
+        """A model with these of the specialist's tools."""
+        try:
+            return Agent(self, await self._journal.allowed(tools), output)
         except Stop as stop:
             raise self._stopping(stop) from stop
 

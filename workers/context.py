@@ -97,6 +97,63 @@ class StepContext:
         asked = Prompt(opening(prompt, system), schema, max_tokens=max_tokens)
         return await generate(self._attempt.model, asked, output, repairs)
 
+    @overload
+    async def agent(
+        self,
+        prompt: str,
+        *,
+        output: type[Output],
+        tools: Sequence[str] = ("*",),
+        system: str = "",
+        rounds: int = 8,
+        max_tokens: int | None = None,
+    ) -> Output: ...
+
+    @overload
+    async def agent(
+        self,
+        prompt: str,
+        *,
+        output: None = None,
+        tools: Sequence[str] = ("*",),
+        system: str = "",
+        rounds: int = 8,
+        max_tokens: int | None = None,
+    ) -> str: ...
+
+    async def agent(
+        self,
+        prompt: str,
+        *,
+        output: type[BaseModel] | None = None,
+        tools: Sequence[str] = ("*",),
+        system: str = "",
+        rounds: int = 8,
+        max_tokens: int | None = None,
+    ) -> Any:
+        """Let a language model work with this specialist's tools until it answers.
+
+        Each of its model calls and tool calls is journaled and budgeted like one of the specialist's own, and replayed
+        when the step runs again. What a tool answers is shown to the model as data; it cannot add to the tools.
+
+        Args:
+            prompt: what is to be done.
+            output: a pydantic model that the answer must fit; None: the answer is text.
+            tools: which of the specialist's tools, as names or globs.
+            system: what the model is told before.
+            rounds: how often the model is asked at most.
+            max_tokens: most tokens of each of its answers (default: SUREFOOT_MODEL_MAX_TOKENS).
+
+        Returns:
+            The text, or an instance of `output`.
+
+        Raises:
+            Rejected: no answer after so many rounds, or there is no model. Everything else that can go wrong ends this
+                attempt and is not for specialists to catch.
+        """
+        agent = await self._attempt.agent(tools, output)
+        return await agent.run(prompt, system, rounds, max_tokens)
+
     async def ask(self, what: str | type[BaseModel], *, prompt: str = "", example: Any = None) -> Any:
         """What a person answers; parks the job until then. The step then runs again from the top and replays its calls.
 

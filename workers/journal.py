@@ -1,7 +1,7 @@
 """The tool calls of one attempt: each numbered, journaled, budgeted, and sent with its deduplication key."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.prices import Prices
@@ -91,6 +91,17 @@ class Journal:
             except (Unavailable, OutcomeUnknown) as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
+
+    async def allowed(self, patterns: Sequence[str]) -> list[Tool]:
+        """The tools of this specialist, of those that fit.
+
+        Raises:
+            Stop: a server cannot be asked now.
+        """
+        try:
+            return await self._tools.allowed(self._profile.tools, patterns)
+        except (Unavailable, OutcomeUnknown) as error:
+            raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
 
     async def left_out(self) -> Failed | None:
         """Why a step that thinks it has succeeded has not: an effect is on record that it did not ask for again."""

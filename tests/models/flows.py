@@ -51,5 +51,10 @@ async def careful(step: StepContext, request: Wish) -> dict[str, Any]:
         return {"no": str(no)}
 
 
-for name in ("understand", "book", "held", "careful"):
+@specialist("agent", tools=["desk.search", "desk.book", "desk.flaky"])
+async def agent(step: StepContext, request: Wish) -> City:
+    return await step.agent(f"Find and book: {request.text}", output=City, tools=["desk.[sbf]*"], rounds=4)
+
+
+for name in ("agent", "understand", "book", "held", "careful"):
     Workflow(name, request=Wish, plan=lambda _, name=name: Plan.chain(name))
