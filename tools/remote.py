@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any
 
 import structlog
@@ -29,7 +29,8 @@ from tools.schema import InvalidSchema
 from tools.transport import KEY_META, TOO_LARGE
 from tools.way import Said, Way
 
-RESULT: TypeAdapter[CallToolResult | InputRequiredResult] = TypeAdapter(CallToolResult | InputRequiredResult)
+Result = CallToolResult | InputRequiredResult
+RESULT: TypeAdapter[Result] = TypeAdapter(Result)
 SHOWN_CHARACTERS = 2_000
 log = structlog.get_logger(__name__)
 
@@ -41,6 +42,7 @@ class RemoteServer:
         self.name, self._config, self._answer_bytes = name, config, answer_bytes
         self._catalogue = Catalogue(name, self._list, ttl_s)
         self._connection = Connection(name, config, answer_bytes, self._catalogue.expire)
+        self._leaving: set[asyncio.Future[Result]] = set()
         self._slots = asyncio.Semaphore(config.surefoot.concurrency)
 
     async def tool(self, name: str) -> Tool:
@@ -80,10 +82,10 @@ class RemoteServer:
             raise Unavailable(tool.name, f"{self.name} was not free within {way.timeout_s:g} s: not sent") from error
         return _answer(tool, result, self._answer_bytes)
 
-    async def _exchange(self, tool: Tool, life: Life, request: CallToolRequest) -> CallToolResult | InputRequiredResult:
+    async def _exchange(self, tool: Tool, life: Life, request: CallToolRequest) -> Result:
         """One request and its result. The session's own `call_tool` would check the answer with a slower validator."""
         try:
-            return await life.client.session.send_request(request, RESULT)
+            return await self._unbroken(life.client.session.send_request(request, RESULT))
         except MCPError as error:
             self._learn(life, error)
             if error.code == TOO_LARGE:
@@ -97,6 +99,26 @@ class RemoteServer:
         except Exception as error:  # what the SDK lets through, we cannot know
             log.exception("a tool call ended unexpectedly", tool=tool.name)
             raise OutcomeUnknown(tool.name, f"{type(error).__name__}: {error}") from error
+
+    async def _unbroken(self, exchange: Coroutine[Any, Any, Result]) -> Result:
+        """Await an exchange that is cancelled just once.
+
+        A caller may be cancelled twice, by a deadline and by the end of its job at one moment; the second time would
+        break off what the first began: telling the server.
+        """
+        task = asyncio.ensure_future(exchange)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            task.cancel()
+            self._leaving.add(task)
+            task.add_done_callback(self._left)
+            raise
+
+    def _left(self, task: "asyncio.Future[Result]") -> None:
+        self._leaving.discard(task)
+        if not task.cancelled():
+            task.exception()  # nobody waits for it any more
 
     def _learn(self, life: Life, error: MCPError) -> None:
         if session_lost(error):
@@ -151,7 +173,7 @@ def _response(answer: Any) -> ElicitResult:
     return ElicitResult(action="decline") if answer is None else ElicitResult(action="accept", content=dict(answer))
 
 
-def _answer(tool: Tool, result: CallToolResult | InputRequiredResult, most_bytes: int) -> Any:
+def _answer(tool: Tool, result: Result, most_bytes: int) -> Any:
     """What a specialist gets of a result."""
     if isinstance(result, InputRequiredResult):
         raise _needs_input(tool.name, result)

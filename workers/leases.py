@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 
@@ -16,6 +16,7 @@ from orchestrator.errors import SurefootError
 from orchestrator.state import keys
 from orchestrator.state.client import ReplyError, SyncClient, without_loop
 from orchestrator.state.steps import Lease, StepStore
+from orchestrator.state.undo import is_work
 
 log = structlog.get_logger(__name__)
 MOST_AT_ONCE = 1_000
@@ -31,12 +32,24 @@ class Held:
     lease: Lease | None = None
     lost: str = ""
     _sure_until: float = 0.0
+    _ended: set[str] = field(default_factory=set[str])
 
     def take(self, lease: Lease, asked_at: float) -> Lease:
         """The claim was answered; it was asked at this time, `time.monotonic()`."""
         self.lease = lease
         self.renewed(asked_at)
+        for job_id in list(self._ended):
+            self.job_ended(job_id)
         return lease
+
+    def job_ended(self, job_id: str) -> None:
+        """Stop, if it works for this job; what undoes the job goes on. While the claim is on its way, that is kept."""
+        self._ended.add(job_id)  # before the look at the lease: `take` looks in the other order, in another thread
+        if self.lease is None:
+            return
+        self._ended.discard(job_id)
+        if self.lease.job_id == job_id and not is_work(self.lease.step):
+            self.stop("its job has ended")
 
     def renewed(self, asked_at: float) -> None:
         """The lease lasts from when this was asked, at least: the record's clock started later."""
@@ -130,5 +143,4 @@ class Leases:
 
     def _stop_job(self, job_id: str) -> None:
         for held in self._now():
-            if held.lease and held.lease.job_id == job_id:
-                held.stop("its job has ended")
+            held.job_ended(job_id)

@@ -130,14 +130,17 @@ async def test_the_server_s_own_time_limit_holds_under_a_longer_one(desk: Desk) 
             await call(tools, "desk.slow", seconds=60, timeout_s=100)
 
 
+@pytest.mark.parametrize("times", [1, 2])
 @pytest.mark.parametrize("way", ["http", "stdio"])
-async def test_cancelling_the_caller_cancels_the_tool(desk: Desk, way: str) -> None:
+async def test_cancelling_the_caller_once_or_twice_cancels_the_tool(desk: Desk, way: str, times: int) -> None:
     config = desk.entry() if way == "http" else stdio(desk.log)
-    name = f"caller-{way}"
+    name = f"caller-{way}-{times}"
     async with servers({"desk": config}) as tools:
         calling = asyncio.create_task(call(tools, "desk.slow", seconds=60, name=name))
         await until(lambda: f"started {name}" in desk.lines(), "the tool runs")
-        calling.cancel()
+        for _ in range(times):
+            calling.cancel()
+            await asyncio.sleep(0)
         with pytest.raises(asyncio.CancelledError):
             await calling
         await until(lambda: f"cancelled {name}" in desk.lines(), "the tool is cancelled")

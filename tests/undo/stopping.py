@@ -1,0 +1,78 @@
+"""Jobs whose calls take a minute, and what becomes of these calls: for the tests, and measured by a benchmark."""
+
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from orchestrator import Job, Orchestrator, Plan, Step, Workflow
+from tests.support.stage import Stage, stage
+from tests.support.waiting import wait_until
+from tests.tools_client.stage import Desk
+from workers import StepContext, specialist
+
+FLOWS = "tests.undo.stopping"
+
+
+class Patience(BaseModel):
+    """Which job it is, for the tool server's log."""
+
+    name: str
+
+
+@specialist("lingering", tools=["desk.slow"])
+async def lingering(step: StepContext, request: Patience) -> None:
+    await step.call("desk.slow", seconds=60, name=f"{request.name}-{step.name}")
+
+
+@specialist("branching")
+async def branching(step: StepContext, request: Patience) -> None:
+    step.grow(*(Step("lingering", f"grown-{n}") for n in range(2)), before="last")
+
+
+def _chord(_: Patience) -> Plan:
+    beside = [Step("lingering", f"side-{n}") for n in range(3)]
+    return Plan([*beside, Step("lingering", "last", [step.name for step in beside])])
+
+
+Workflow("lingering-chord", request=Patience, plan=_chord)
+Workflow(
+    "lingering-grown",
+    request=Patience,
+    plan=lambda _: Plan([Step("branching"), Step("lingering", "last", ["branching"])]),
+)
+
+
+class Stopping:
+    """A stage, and a tool server in a process of its own."""
+
+    def __init__(self, played: Stage, app: Orchestrator, desk: Desk) -> None:
+        self.played, self.app, self.desk = played, app, desk
+
+    def running(self, workflow: str, name: str, calls: int, **budget: float) -> Job:
+        """A job with so many calls under way."""
+        job = self.app.submit({"name": name}, workflow=workflow, budget=budget)
+        wait_until(lambda: self.count("started", name) == calls, f"{calls} calls are under way")
+        return job
+
+    def count(self, what: str, name: str) -> int:
+        """How many calls of a job were started or cancelled."""
+        return sum(line.startswith(f"{what} {name}-") for line in self.desk.lines())
+
+
+@contextmanager
+def stopping(folder: Path) -> Generator[Stopping]:
+    """Set it up with one worker, and clear it."""
+    desk = Desk(folder / "log").start()
+    try:
+        config = folder / "slow.json"
+        config.write_text(json.dumps({"mcpServers": {"desk": desk.entry(effects={"slow": "read"}, timeout_s=120)}}))
+        with stage(folder, workflows=FLOWS, mcp_config=config, lease_s=10) as played:
+            played.worker("--concurrency", "50")
+            app = Orchestrator(redis_url=played.server.url, workflows=(FLOWS,), trace=False)
+            yield Stopping(played, app, desk)
+            app.close()
+    finally:
+        desk.kill()
