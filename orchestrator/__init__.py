@@ -1,6 +1,7 @@
 """Decides and remembers: submit, route, plan, and the state of every job in Redis."""
 
 from orchestrator.app import AsyncOrchestrator, Orchestrator
+from orchestrator.blocking import Job
 from orchestrator.budget import Budget, Spend
 from orchestrator.errors import (
     BudgetExhausted,
@@ -13,7 +14,7 @@ from orchestrator.errors import (
     SurefootError,
     WaitingForInput,
 )
-from orchestrator.job import AsyncJob, Job
+from orchestrator.job import AsyncJob
 from orchestrator.plan import Plan, Step
 from orchestrator.workflow import Workflow
 

@@ -2,7 +2,7 @@
 
 import asyncio
 import functools
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import uuid_utils
@@ -10,21 +10,24 @@ from pydantic import BaseModel
 
 from orchestrator import connect, intake
 from orchestrator.application import application
+from orchestrator.blocking import Job
 from orchestrator.budget import Budget
 from orchestrator.canvas import Canvas, WireForms
 from orchestrator.errors import InvalidRequest
+from orchestrator.fork import fork
 from orchestrator.intake import Intake
-from orchestrator.job import AsyncJob, Job
+from orchestrator.job import AsyncJob
 from orchestrator.plan import Plan
 from orchestrator.settings import Settings, load
 from orchestrator.state.client import Client, SyncClient, without_loop
 from orchestrator.state.jobs import JobStore, NewJob
 from orchestrator.state.pipe import PipeClient
+from orchestrator.state.records import JobRecord, decode
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import SpanStore
 from orchestrator.status import JobStatus
 from orchestrator.telemetry import Telemetry, start, traceparent
-from orchestrator.telemetry.names import Happening
+from orchestrator.telemetry.names import Happening, Stage
 from orchestrator.tenants import Tenants
 from orchestrator.workflow import Workflow, catalogue
 
@@ -78,6 +81,31 @@ class Desk:
             else:
                 span.discard()  # this key was submitted before
         return AsyncJob(self, opened)
+
+    async def fork(
+        self,
+        source: JobRecord,
+        after: str | Sequence[str],
+        changes: Mapping[str, Any],
+        budget: Budget | Mapping[str, Any] | None,
+    ) -> AsyncJob:
+        """Store a job that goes on behind finished steps of another one, and enqueue its plan."""
+        flow, tenant = catalogue.workflow(source.fields["workflow"]), source.fields["tenant"]
+        ceilings = self.tenants.of(tenant).allow(Budget.of(budget), flow.budget)
+        request = {**decode(source.fields["request"]), **changes}
+        taken = intake.take(flow, request, self.settings.request_bytes)
+        if taken.model is None:
+            raise InvalidRequest("; ".join(f"{asked.field}: {asked.prompt}" for asked in taken.questions))
+        made = fork(source, intake.plan(flow, taken.model), after)
+        job_id, spans = uuid_utils.uuid7().hex, self.telemetry.spans
+        with (
+            spans.stage(Stage.FORK, source.id, link=job_id),
+            spans.open_job(job_id, flow.name, tenant=tenant, link=source.id),
+        ):
+            new = self._new(job_id, flow, taken, made.rest, ceilings, tenant, None)
+            await self.jobs.fork(source.id, new, made.kept, made.whole.numbers)
+            await self.send(job_id, made.rest)
+        return AsyncJob(self, job_id)
 
     def _new(
         self,

@@ -11,13 +11,13 @@ import typer
 from rich.rule import Rule
 
 from orchestrator.app import Orchestrator
+from orchestrator.blocking import Job
 from orchestrator.budget import Budget
 from orchestrator.cli import render
 from orchestrator.cli.render import console
 from orchestrator.embedded import EmbeddedServer, leftovers
 from orchestrator.errors import BudgetExhausted, SurefootError
 from orchestrator.fleet import Fleet, Roster
-from orchestrator.job import Job
 from orchestrator.settings import load
 from orchestrator.telemetry.timeline import lines
 from orchestrator.telemetry.tree import Trace

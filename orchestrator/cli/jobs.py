@@ -9,11 +9,11 @@ from pydantic_core import to_jsonable_python
 
 from orchestrator.answers import one_in_doubt
 from orchestrator.app import Orchestrator
+from orchestrator.blocking import Job
 from orchestrator.budget import Budget
 from orchestrator.cli import render
 from orchestrator.cli.render import console
 from orchestrator.errors import InvalidRequest, JobNotFound
-from orchestrator.job import Job
 from orchestrator.telemetry.timeline import lines
 from orchestrator.telemetry.tree import Trace
 
@@ -240,8 +240,33 @@ def resume(
     console.print(render.coloured(job.status))
 
 
+def fork(
+    job_id: JobId,
+    after: Annotated[list[str], typer.Option(help="a finished step that is taken over, with all it comes after")],
+    request: Annotated[str, typer.Option(help="fields of the request that are to be others: JSON, or @file")] = "{}",
+    steps: Steps = None,
+    tool_calls: ToolCalls = None,
+    tool: Tools = None,
+    tokens: Tokens = None,
+    seconds: Seconds = None,
+    usd: Usd = None,
+    as_json: AsJson = False,
+) -> None:
+    """A new job that goes on behind finished steps of another one, with keys and a budget of its own.
+
+    Example: surefoot fork JOB --after itinerary --request '{"travellers": 3}'
+    """
+    changes = _request(request)
+    if not isinstance(changes, dict):
+        raise InvalidRequest(f"--request {request!r} is no JSON object of fields")
+    tools = _calls(tool)
+    budget = Budget(steps=steps, tool_calls=tool_calls, tools=tools, tokens=tokens, seconds=seconds, usd=usd)
+    job = Orchestrator().job(job_id).fork(after, changes, budget)
+    _print_json({"id": job.id, "status": job.status}) if as_json else console.print(job.id)
+
+
 def _print_json(value: Any) -> None:
     print(json.dumps(to_jsonable_python(value), indent=2))  # noqa: T201 - for programs: no wrapping, no colours
 
 
-COMMANDS = (submit, watch, jobs, show, trace, answer, approve, decline, cancel, resume)
+COMMANDS = (submit, watch, jobs, show, trace, answer, approve, decline, cancel, resume, fork)

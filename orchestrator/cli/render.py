@@ -10,8 +10,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.blocking import Job
 from orchestrator.budget import MICRO, UNDO, UNDO_USD, Amount, Spend, named
-from orchestrator.job import Job
 from orchestrator.outcome import failure, undone
 from orchestrator.state.records import Event, JobRecord, Question
 from orchestrator.status import JobStatus
@@ -162,6 +162,8 @@ def as_json(record: JobRecord) -> dict[str, Any]:
         "questions": to_jsonable_python(record.questions),
         "spend": to_jsonable_python(record.spend),
         "undo": to_jsonable_python(record.undo),
+        "forked_from": fields.get("forked_from"),
+        "forks": [name for name in fields.get("forks", "").split(",") if name],
     }
 
 

@@ -69,6 +69,28 @@ class NewJob:
     undo_calls: int = 0
 
 
+def _fields(job: NewJob) -> dict[str, str]:
+    fields = {
+        "workflow": job.workflow,
+        "tenant": job.tenant,
+        "request": encode(job.request),
+        "trace": job.traceparent,
+        "at_ceiling": job.at_ceiling,
+        "version": job.version,
+        "format": keys.FORMAT,
+        f"max:{UNDO}": str(job.undo_calls),
+    }
+    if job.on_failure != "keep":
+        fields["on_failure"] = job.on_failure
+    if job.day:
+        fields |= {"purse": keys.purse(job.tenant)} | {f"day:{kind}": str(top) for kind, top in job.day.items()}
+    return fields
+
+
+def _milliseconds(seconds: float | None) -> int:
+    return -1 if seconds is None else round(seconds * 1000)
+
+
 class JobStore:
     """Reads jobs and changes them."""
 
@@ -78,32 +100,45 @@ class JobStore:
 
     async def open(self, job: NewJob) -> str:
         """Store a job. Returns its id, or that of the job which this tenant's key already opened."""
-        fields = {
-            "workflow": job.workflow,
-            "tenant": job.tenant,
-            "request": encode(job.request),
-            "trace": job.traceparent,
-            "at_ceiling": job.at_ceiling,
-            "version": job.version,
-            "format": keys.FORMAT,
-            f"max:{UNDO}": str(job.undo_calls),
-        }
-        if job.on_failure != "keep":
-            fields["on_failure"] = job.on_failure
-        if job.day:
-            fields |= {"purse": keys.purse(job.tenant)} | {f"day:{kind}": str(top) for kind, top in job.day.items()}
         answer = await self._scripts.run(
             "open",
             job.id,
-            encode(fields),
+            encode(_fields(job)),
             encode(job.ceilings),
-            -1 if job.seconds is None else round(job.seconds * 1000),
+            _milliseconds(job.seconds),
             rows(job.plan) if job.plan else "[]",
             _questions(job.questions),
             "" if job.key is None else keys.submission(job.tenant, job.key),
             encode(job.templates),
         )
         return answer[1].decode() if answer[0] == b"EXISTS" else job.id
+
+    async def fork(self, source: str, job: NewJob, kept: Plan, numbers: Mapping[str, int]) -> None:
+        """Store a job in which the steps `kept` are finished, as they are in `source`; its plan is the rest.
+
+        Raises:
+            InvalidRequest: one of them has not succeeded there, or what it did was undone.
+        """
+        assert job.plan is not None
+        waiting = {step.name: [name for name in step.after if name in kept.by_name] for step in job.plan.steps}
+        answer = await self._scripts.run(
+            "fork",
+            source,
+            job.id,
+            encode(_fields(job) | {"forked_from": source}),
+            encode(job.ceilings),
+            _milliseconds(job.seconds),
+            rows(kept, numbers, waiting),
+            rows(job.plan, numbers),
+            encode(job.templates),
+        )
+        kind, step, *state = (word.decode() for word in answer)
+        if kind == "DEAD":
+            raise JobNotFound(f"no job {source}")
+        if kind == "UNDONE":
+            raise InvalidRequest(f"job {source} cannot be forked after {step!r}: what it did was undone")
+        if kind == "UNFINISHED":
+            raise InvalidRequest(f"job {source} cannot be forked after {step!r}: it is {state[0]}, not succeeded")
 
     async def answer(
         self,
@@ -159,8 +194,7 @@ class JobStore:
         Raises:
             InvalidRequest: the job did not fail, or what it had done was undone.
         """
-        milliseconds = -1 if seconds is None else round(seconds * 1000)
-        kind, what = await self._scripts.run("resume", job_id, encode(ceilings), milliseconds)
+        kind, what = await self._scripts.run("resume", job_id, encode(ceilings), _milliseconds(seconds))
         if what == b"undone":
             why = "it failed, and what it had done was undone, or is being undone"
             raise InvalidRequest(f"job {job_id} cannot be resumed: {why}; submit it again")

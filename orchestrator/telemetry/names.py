@@ -20,6 +20,7 @@ class Stage(StrEnum):
     ANSWER = "answer"
     RESUME = "resume"
     CANCEL = "cancel"
+    FORK = "fork"
 
 
 class Happening(StrEnum):

@@ -135,10 +135,10 @@ class Spans:
         """Whether spans are recorded."""
         return self._tracer is not None
 
-    def open_job(self, job_id: str, workflow: str, *, tenant: str = "") -> Span:
+    def open_job(self, job_id: str, workflow: str, *, tenant: str = "", link: str = "") -> Span:
         """The root span of a job, from `submit` being called to its first messages being enqueued.
 
-        A span of the caller's own is linked, not made the parent: the trace is the job's.
+        A span of the caller's own is linked, not made the parent: the trace is the job's. So is the job `link`.
         """
         if self._tracer is None:
             return NOTHING
@@ -153,18 +153,19 @@ class Spans:
                     f"{names.INVOKE_WORKFLOW} {workflow}",
                     context=Context(),
                     attributes=attributes,
-                    links=[Link(caller)] if caller.is_valid else None,
+                    links=[*([Link(caller)] if caller.is_valid and not link else []), *_links(link)],
                 )
             )
         finally:
             ROOT_OF.reset(token)
 
-    def stage(self, stage: Stage, job_id: str, **attributes: str | float | bool) -> Span:
-        """What happens to a job outside its steps: answered, resumed, cancelled."""
+    def stage(self, stage: Stage, job_id: str, *, link: str = "", **attributes: str | float | bool) -> Span:
+        """What happens to a job outside its steps: answered, resumed, cancelled, forked to the job `link`."""
         if self._tracer is None:
             return NOTHING
         attributes[names.JOB] = job_id
-        return Span(self._tracer.start_span(stage.value, context=_within(job_id), attributes=attributes))
+        context, links = _within(job_id), _links(link)
+        return Span(self._tracer.start_span(stage.value, context=context, attributes=attributes, links=links))
 
     def step(
         self,
@@ -226,11 +227,20 @@ class Spans:
         return Span(self._tracer.start_span(f"{names.CHAT} {model}", context=_within(job_id), attributes=attributes))
 
 
+def _root(job_id: str) -> SpanContext:
+    return SpanContext(
+        int(job_id, 16), int(job_id[16:], 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)
+    )
+
+
+def _links(job_id: str) -> list[Link]:
+    return [Link(_root(job_id))] if job_id else []
+
+
 def _within(job_id: str) -> Context | None:
     """Where a job's span belongs: under the current span if that is the job's, else under the job's root."""
     current = trace.get_current_span().get_span_context()
     trace_id = int(job_id, 16)
     if current.trace_id == trace_id and current.is_valid:
         return None
-    root = SpanContext(trace_id, int(job_id[16:], 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED))
-    return trace.set_span_in_context(NonRecordingSpan(root), Context())
+    return trace.set_span_in_context(NonRecordingSpan(_root(job_id)), Context())

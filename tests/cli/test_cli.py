@@ -167,7 +167,8 @@ def test_mistakes_are_named_with_an_exit_code(machine: Machine) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["submit", "watch", "jobs", "show", "trace", "answer", "cancel", "resume", "up", "worker", "demo"]
+    "command",
+    ["submit", "watch", "jobs", "show", "trace", "answer", "cancel", "resume", "fork", "up", "worker", "demo"],
 )
 def test_every_command_has_help(command: str) -> None:
     assert "Usage" in CliRunner().invoke(app, [command, "--help"]).output

@@ -5,17 +5,19 @@
 from collections.abc import Callable
 from typing import Any
 
+from orchestrator import Plan, Step
 from orchestrator.state import keys
 from orchestrator.state.calls import Cost
 from orchestrator.state.client import without_loop as do
-from orchestrator.state.records import Question
+from orchestrator.state.jobs import rows
+from orchestrator.state.records import Question, encode
 from orchestrator.state.steps import Ending
 from orchestrator.state.undo import work
 from orchestrator.status import JobStatus
 from tests.state.conftest import Stores
 from tests.support.waiting import wait_until
 
-JOB = "0" * 31 + "1"
+JOB, FORK = "0" * 31 + "1", "0" * 31 + "f"
 
 
 def lost_lease(stores: Stores) -> list[Any]:
@@ -64,12 +66,23 @@ def undoing(stores: Stores) -> list[Any]:
     return [JOB, work("a"), fence, '{"done":[],"left":[]}', 600]
 
 
+def forked(stores: Stores) -> list[Any]:
+    """Its first step has succeeded, and another job takes that over."""
+    do(stores.steps.commit(stores.claim(JOB, "a"), Ending("succeeded", {"ok": 1})))
+    kept, rest = Plan([Step("a")]), Plan([Step("b", after=["a"])], known=["a"])
+    numbers = {"a": 1, "b": 2}
+    fields = {"workflow": "w", "tenant": "t", "request": "{}", "trace": "", "forked_from": JOB}
+    ledger = {"steps": -1, "tool_calls": -1, "tokens": -1, "usd": -1}
+    return [JOB, FORK, encode(fields), encode(ledger), -1, rows(kept, numbers, {"b": ["a"]}), rows(rest, numbers), "{}"]
+
+
 SCENES: dict[str, Callable[[Stores], list[Any]]] = {
     "sweep_leases": lost_lease,
     "sweep_ready": lost_message,
     "sweep_again": late_redrive,
     "sweep_calls": orphan,
     "sweep_doubts": doubt,
+    "fork": forked,
     "claim_undo": cancelled,
     "commit_undo": undoing,
     "retire": lambda _: [10, 600],

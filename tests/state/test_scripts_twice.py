@@ -15,7 +15,7 @@ from orchestrator.state.records import Question
 from orchestrator.state.scripts import LUA
 from orchestrator.state.steps import Ending
 from tests.state.conftest import Stores
-from tests.state.scenes import JOB
+from tests.state.scenes import FORK, JOB
 from tests.state.test_scripts import prepare
 
 Answer = Any
@@ -30,6 +30,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "commit_undo": lambda row: row == [b"STALE", b"succeeded"],
     "emit": lambda row: row == [b"OK"],
     "expire": lambda row: row == [],
+    "fork": lambda row: row == [b"EXISTS", FORK.encode()],
     "give_back": lambda row: row == [b"STALE", b"retrying"],
     "open": lambda row: row == [b"EXISTS", JOB.encode()],
     "park": lambda row: row == [b"DEAD", b"waiting"],

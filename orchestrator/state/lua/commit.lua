@@ -9,7 +9,7 @@ local key, p = OF.job .. job, ARGV[2] .. '.'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
 if ARGV[9] ~= '' then
-  local why = grow(job, cjson.decode(ARGV[9]))
+  local why = grow(job, cjson.decode(ARGV[9]), step)
   if why then return {'REFUSED', why} end
 end
 let_go(job, step, outcome)

@@ -4,7 +4,7 @@
 --   templates (JSON object step -> the canvas's first message)
 -- answers {OPENED, steps offered...} or {EXISTS, job of this submission key}.
 -- Repeating it answers EXISTS with the same job and changes nothing.
--- USES clock moves settle offer plant ledger
+-- USES clock moves offer plant begin
 local job, at = ARGV[1], now()
 local key, skey = OF.job .. job, ARGV[7]
 if skey ~= '' then
@@ -15,13 +15,7 @@ if skey ~= '' then
 elseif redis.call('EXISTS', key) == 1 then
   return {'EXISTS', job}
 end
-for name, value in pairs(cjson.decode(ARGV[2])) do redis.call('HSET', key, name, value) end
-for kind, ceiling in pairs(cjson.decode(ARGV[3])) do
-  set_ceiling(job, kind, ceiling)
-end
-redis.call('HSET', key, 'created', at, 'total', 0, 'left', 0, 'live', 0, 'active', 0, 'parked', 0)
-if tonumber(ARGV[4]) >= 0 then redis.call('HSET', key, 'clock_left', ARGV[4]) end
-event(job, 'opened')
+begin(job, at, ARGV[2], ARGV[3], ARGV[4])
 if ARGV[5] == '[]' then
   for id, question in pairs(cjson.decode(ARGV[6])) do redis.call('HSET', key, 'q:' .. id, question) end
   move(job, 'waiting', at)

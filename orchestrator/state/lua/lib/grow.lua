@@ -2,7 +2,7 @@
 -- is still running: its commit frees them.
 -- growth: {rows = JSON rows as in plant; before = {existing steps that wait for them too}, after = {step -> {new dependants}},
 --   numbers = {step -> its new number}}
-local function grow(job, growth)
+local function grow(job, growth, grower)
   local key = OF.job .. job
   for step in pairs(growth.before) do
     local f = redis.call('HMGET', key, step .. '.state', step .. '.fence')
@@ -21,5 +21,6 @@ local function grow(job, growth)
     redis.call('HSET', key, step .. '.next', (next ~= '' and next .. ',' or '') .. table.concat(added, ','))
   end
   plant(job, growth.rows)
+  for _, row in ipairs(cjson.decode(growth.rows)) do redis.call('HSET', key, row.n .. '.by', grower) end
   for step, number in pairs(growth.numbers) do redis.call('HSET', key, step .. '.no', number) end
 end
