@@ -104,11 +104,11 @@ def test_what_was_booked_is_answered_even_when_it_could_not_be_booked_any_more(
 
 
 async def test_servers_killed_in_the_middle_book_each_key_once(tmp_path: Path) -> None:
-    ledger, keys = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}"), [f"kill-{n}" for n in range(60)]
-    for round_ in range(3):
+    ledger, keys = Ledger(f"sqlite:///{tmp_path / 'ledger.sqlite'}"), [f"kill-{n}" for n in range(24)]
+    for round_ in range(2):
         with Served.started("restaurants", tmp_path) as served:
             under_way = asyncio.create_task(all_booked(served.url, keys))
-            enough = 1 + 15 * round_
+            enough = 1 + 8 * round_
             await asyncio.to_thread(wait_until, lambda: ledger.count() >= enough, "some are booked", 30)  # noqa: B023
             served.process.kill()
             await under_way
