@@ -13,7 +13,7 @@ from rich.rule import Rule
 from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.budget import Budget
-from orchestrator.cli import render
+from orchestrator.cli import render, views
 from orchestrator.cli.render import console
 from orchestrator.embedded import EmbeddedServer, leftovers
 from orchestrator.errors import BudgetExhausted, SurefootError
@@ -90,7 +90,7 @@ def _too_small(app: Orchestrator) -> None:
         console.print(str(error), style="red", markup=False, soft_wrap=True)
     else:
         raise SurefootError(f"the job needed no more than {TOO_FEW_CALLS} tool calls, which it should not")
-    render.show(job.record)
+    views.show(job.record)
     console.print("\nresuming with 60 tool calls; what is finished is kept", style="bold")
     job.resume(budget=Budget(tool_calls=60))
     render.follow(job, seen)

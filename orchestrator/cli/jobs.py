@@ -11,13 +11,15 @@ from orchestrator.answers import one_in_doubt
 from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.budget import Budget
-from orchestrator.cli import render
+from orchestrator.cli import live, render, views
 from orchestrator.cli.render import console
 from orchestrator.errors import InvalidRequest, JobNotFound
-from orchestrator.telemetry.timeline import lines
+from orchestrator.telemetry.redaction import redact
 from orchestrator.telemetry.tree import Trace
 
 JobId = Annotated[str, typer.Argument(help="the job's id", metavar="JOB")]
+WIDEST = 120
+"""A trace is not drawn wider: its bars would be far from their names."""
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 Steps = Annotated[int | None, typer.Option(help="ceiling of steps")]
 ToolCalls = Annotated[int | None, typer.Option(help="ceiling of tool calls")]
@@ -102,13 +104,12 @@ def _result(job: Job, as_json: bool) -> None:
 
 def watch(job_id: JobId, as_json: AsJson = False) -> None:
     """Follow a job live, from its start, until it ends or waits."""
-    job = Orchestrator().job(job_id)
+    job = Orchestrator(redis_patience_s=live.PATIENCE_S).job(job_id)
     if not as_json:
-        render.follow(job)
-        render.show(job.record)
+        live.watch(job)
         return
-    for event in job.events():
-        print(json.dumps(to_jsonable_python(event)), flush=True)  # noqa: T201 - a line an event
+    for event in live.events(job):
+        print(json.dumps(redact(to_jsonable_python(event))), flush=True)  # noqa: T201 - a line an event
 
 
 def jobs(
@@ -122,7 +123,7 @@ def jobs(
     if as_json:
         _print_json([render.as_json(record) for record in records])
     elif records:
-        console.print(render.jobs_table(records))
+        console.print(views.jobs_table(records))
     else:
         console.print("no jobs" + (f" that are {status}" if status else ""))
 
@@ -130,22 +131,27 @@ def jobs(
 def show(job_id: JobId, as_json: AsJson = False) -> None:
     """One job: its steps, questions and spend; what failed comes first."""
     record = Orchestrator().job(job_id).record
-    _print_json(render.as_json(record)) if as_json else render.show(record)
+    _print_json(render.as_json(record)) if as_json else views.show(record)
 
 
 def trace(job_id: JobId, as_json: AsJson = False) -> None:
     """The job's trace as a tree with a timeline; the failing step on top."""
-    rows = Orchestrator().job(job_id).spans
+    job = Orchestrator().job(job_id)
+    rows, record = job.spans, job.record
     tree = Trace.read(rows)
+    if as_json and tree:
+        _print_json([json.loads(row) for row in rows])
+        return
+    if not as_json:
+        console.print(views.headline(record), soft_wrap=True)
+        for told in views.wrong(record):
+            console.print(told, soft_wrap=True)
     if tree is None:
         raise JobNotFound(
             f"no spans of job {job_id}: tracing is off (SUREFOOT_TRACE), or they were removed after their time"
         )
-    if as_json:
-        _print_json([json.loads(row) for row in rows])
-        return
-    for line in lines(tree, width=max(80, console.width)):
-        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+    for line in views.timeline(tree, min(max(80, console.width), WIDEST)):
+        console.print(line)
 
 
 def answer(

@@ -12,12 +12,15 @@ from rich.text import Text
 
 from orchestrator.blocking import Job
 from orchestrator.budget import MICRO, UNDO, UNDO_USD, Amount, Spend, named
-from orchestrator.outcome import failure, undone
+from orchestrator.cli.advice import diagnoses
 from orchestrator.state.records import Event, JobRecord, Question
 from orchestrator.status import JobStatus
-from orchestrator.telemetry.redaction import as_text
+from orchestrator.telemetry.redaction import as_text, redact, redact_text
 
+WIDE = 200
 console = Console(highlight=False)
+if not console.is_terminal and console.width < WIDE:
+    console.width = WIDE  # nobody's window: nothing is cut or wrapped for it
 COLOURS = {
     "queued": "dim", "running": "cyan", "waiting": "yellow", "succeeded": "green", "failed": "red",
     "cancelled": "magenta",
@@ -47,7 +50,7 @@ def event_line(event: Event) -> Text:
     at = datetime.fromtimestamp(event.at, UTC)
     line = Text.assemble((f"{at:%H:%M:%S}.{at.microsecond // 1000:03} ", "dim"), coloured(f"{event.type:10}"), " ")
     line.append(f"{event.step:14} " if event.step else "")
-    line.append(_told(event))
+    line.append(redact_text(_told(event)))
     return line
 
 
@@ -71,39 +74,6 @@ def _told_of_undoing(data: Any) -> str:
     if isinstance(data, list):
         return f"newest first: {', '.join(data)}"
     return "; ".join([f"{len(data['done'])} undone", *(f"NOT {one['tool']}: {one['why']}" for one in data["left"])])
-
-
-def jobs_table(records: Iterable[JobRecord]) -> Table:
-    """Many jobs."""
-    table = Table("job", "status", "workflow", "tenant", "steps", "tool calls", "since", box=None, header_style="bold")
-    for record in records:
-        f, spend = record.fields, record.spend
-        done = int(f["total"]) - int(f["left"])
-        since = datetime.fromtimestamp(int(f["since"]) / 1000, UTC)
-        calls = amount(spend.tool_calls)
-        places = f"{done} of {f['total']}"
-        table.add_row(record.id, coloured(record.status), f["workflow"], f["tenant"], places, calls, f"{since:%F %T}")
-    return table
-
-
-def show(record: JobRecord) -> None:
-    """One job: what failed first, then steps, questions and spend."""
-    console.print(
-        Text.assemble(("job ", "bold"), record.id, "  ", coloured(record.status), f"  {record.fields['workflow']}")
-    )
-    if record.status is JobStatus.FAILED:
-        console.print(Text(failure(record), "red"))
-    elif record.undo.steps:
-        console.print(Text("; ".join(undone(record.undo)), "red" if record.undo.left else "magenta"))
-    table = Table("step", "", "state", "attempts", "after", "", box=None, header_style="bold")
-    for step in record.steps():
-        told = step.error["message"] if isinstance(step.error, dict) and "message" in step.error else ""
-        place = f"{step.number} of {record.fields['total']}"
-        table.add_row(place, step.name, coloured(step.state), str(step.attempts), ", ".join(step.after), Text(told))
-    console.print(table)
-    for question in record.questions:
-        console.print(question_text(question))
-    console.print(spend_table(record.spend))
 
 
 def question_text(question: Question) -> Text:
@@ -148,9 +118,9 @@ def spend_table(spend: Spend) -> Table:
 
 
 def as_json(record: JobRecord) -> dict[str, Any]:
-    """A job for programs."""
+    """A job for programs, without secrets, long texts cut; the whole result is `job.result()`'s."""
     fields = record.fields
-    return {
+    told = {
         "id": record.id,
         "status": record.status,
         "workflow": fields["workflow"],
@@ -164,7 +134,11 @@ def as_json(record: JobRecord) -> dict[str, Any]:
         "undo": to_jsonable_python(record.undo),
         "forked_from": fields.get("forked_from"),
         "forks": [name for name in fields.get("forks", "").split(",") if name],
+        "created_ms": int(fields["created"]),
+        "since_ms": int(fields["since"]),
+        "wrong": to_jsonable_python(diagnoses(record)),
     }
+    return {name: redact(value) for name, value in told.items()}
 
 
 def follow(job: Job, after: str = "0") -> str:

@@ -13,17 +13,23 @@ def lines(trace: Trace, width: int = 110) -> Iterator[str]:
     """The failure first, then one line a span; long pauses are lines of their own."""
     if trace.failing is not None:
         yield _failure(trace, trace.failing)
+    for line, _ in rows(trace, width):
+        yield line
+
+
+def rows(trace: Trace, width: int = 110) -> Iterator[tuple[str, Node | None]]:
+    """One line a span, with its node; long pauses are lines of their own."""
     pauses = list(trace.pauses)
     for node, prefix in _indented(trace.root):
         if pauses and node.depth == 1 and node.start_ns >= pauses[0][1]:
             start, end = pauses.pop(0)
-            yield f"  … nothing ran for {duration((end - start) / 1e6)} …"
+            yield f"  … nothing ran for {duration((end - start) / 1e6)} …", None
         title = f"{prefix}{title_of(node)}"
         room = width - BAR - 14
         title = title if len(title) <= room else f"{title[: room - 1]}…"
-        yield f"{title:<{room}} {duration(node.duration_ms):>9} |{bar(trace, node)}|"
+        yield f"{title:<{room}} {duration(node.duration_ms):>9} |{bar(trace, node)}|", node
     if trace.unreadable:
-        yield f"({trace.unreadable} rows of this trace could not be read)"
+        yield f"({trace.unreadable} rows of this trace could not be read)", None
 
 
 def title_of(node: Node) -> str:

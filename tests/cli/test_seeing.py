@@ -1,0 +1,142 @@
+"""What the command line shows of jobs: what is wrong on top with the command that helps, live, and without secrets."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator import Budget, JobFailed
+from orchestrator.cli import app, render
+from orchestrator.cli.advice import diagnoses
+from orchestrator.blocking import Job
+from tests.support.flows import Order
+from tests.support.stage import ROOT, Stage, stage
+from tests.support.waiting import wait_until
+
+pytestmark = pytest.mark.xdist_group("seeing")
+SECRET = "sk-planted0123456789abcdefghijklmnop"
+PASSWORD = "hunter2-planted"
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    folder = tmp_path_factory.mktemp("stage")
+    with stage(folder, trace=True, server_options=("--appendonly", "yes")) as it:
+        it.worker("--concurrency", "50", "--name", "seen")
+        yield it
+
+
+def surefoot(played: Stage, *words: str) -> str:
+    """Run a command in this process, as long as it needs no terminal; all that it prints."""
+    done = CliRunner().invoke(app, words, env=played.environment)
+    assert done.exit_code == 0, f"{words}: {done.exit_code}\n{done.output}\n{done.exception}"
+    return done.output
+
+
+def failed(played: Stage, workflow: str, budget: Budget | None = None, item: str = "bed") -> Job:
+    job = played.app.submit(Order(item=item), workflow=workflow, budget=budget)
+    with pytest.raises(JobFailed):
+        job.result(60)
+    return job
+
+
+def waiting(played: Stage) -> Job:
+    job = played.app.submit(Order(item="bed"), workflow="asking")
+    wait_until(lambda: job.status == "waiting", "it asks")
+    return job
+
+
+def test_a_failed_job_s_trace_begins_with_step_kind_cause_and_command(played: Stage) -> None:
+    job = failed(played, "broken")
+    wait_until(lambda: any(b"invoke_agent broken" in row for row in job.spans), "its spans are there")
+    lines = surefoot(played, "trace", job.id).splitlines()
+    assert lines[0].startswith(f"job {job.id}  failed  broken  tenant default")
+    assert lines[1] == "step 2 of 3 (broken) failed: unhandled"
+    assert lines[2] == "  cause  RuntimeError: no bed"
+    assert lines[3].startswith("  next   ")
+    assert lines[3].endswith(f"surefoot resume {job.id}")
+    assert any("invoke_agent broken (step 2 of 3, failed)" in line and "!" in line for line in lines)
+    assert max(map(len, lines[4:])) <= 120
+    shown = json.loads(surefoot(played, "show", job.id, "--json"))
+    assert shown["wrong"][0]["place"] == "step 2 of 3 (broken)"
+    assert all("span_id" in span for span in json.loads(surefoot(played, "trace", job.id, "--json")))
+
+
+def test_the_command_that_is_advised_for_a_ceiling_helps(played: Stage) -> None:
+    job = failed(played, "journey", Budget(tool_calls=2))
+    (found,) = diagnoses(job.record)
+    assert (found.kind, found.cause) == ("budget", "tool calls 2 of 2")
+    words = found.remedies[0].partition("surefoot ")[2].split()
+    assert words == ["resume", job.id, "--tool-calls", "4"]
+    while job.status == "failed":  # each time twice as many
+        words = diagnoses(job.record)[0].remedies[0].partition("surefoot ")[2].split()
+        surefoot(played, *words)
+        wait_until(lambda: job.status.final, "it ends")
+    assert job.status == "succeeded"
+
+
+def test_each_kind_of_failure_is_named(played: Stage) -> None:
+    assert diagnoses(failed(played, "wrong").record)[0].kind == "invalid data"
+    late = played.app.submit(Order(item="bed", seconds=30), workflow="slow", budget=Budget(seconds=0.3))
+    wait_until(lambda: late.status == "failed", "its deadline passes")
+    (found,) = diagnoses(late.record)
+    assert (found.kind, found.remedies[0][-len("--seconds 300") :]) == ("timeout", "--seconds 300")
+
+
+def test_a_job_that_asks_says_how_to_answer(played: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    job = waiting(played)
+    told = surefoot(played, "show", job.id)
+    assert "step 1 of 2 (asking) asks: input" in told
+    command = f"surefoot answer {job.id} date=2027-03-12"
+    assert command in told
+    monkeypatch.setattr(render.console, "_width", 60)
+    listed = surefoot(played, "jobs", "--status", "waiting")
+    assert job.id in listed  # never cut, however narrow
+    surefoot(played, *command.split()[1:])
+    assert job.result(60) is not None
+    assert diagnoses(job.record) == []
+
+
+def test_watch_goes_on_after_redis_was_away(played: Stage) -> None:
+    job = played.app.submit(Order(item="bed"), workflow="gated")
+    wait_until(lambda: job.status == "running", "it runs")
+    words = [sys.executable, "-m", "surefoot", "watch", job.id]
+    log = played.folder / "watch.log"
+    with log.open("wb") as out:
+        watching = subprocess.Popen(words, env=played.environment, cwd=ROOT, stdout=out, stderr=out)
+    wait_until(lambda: b"started" in log.read_bytes(), "it watches")
+    played.server.kill()
+    wait_until(lambda: b"still trying" in log.read_bytes(), "it says that Redis is away")
+    played.server.start()
+    played.open_gate()
+    assert watching.wait(60) == 0
+    told = log.read_text()
+    assert told.count("opened") == told.count("started") == 1
+    assert f"job {job.id}  succeeded" in told
+
+
+def test_watch_on_a_terminal_draws_the_steps(played: Stage) -> None:
+    job = failed(played, "broken")
+    environment = played.environment | {"FORCE_COLOR": "1", "NO_COLOR": "1", "COLUMNS": "120"}
+    words = [sys.executable, "-m", "surefoot", "watch", job.id]
+    told = subprocess.run(
+        words, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=90, check=True
+    ).stdout
+    assert "step 2 of 3 (broken) failed: unhandled" in told
+    assert "2 of 3  broken" in told
+
+
+def test_planted_secrets_are_in_no_output(played: Stage) -> None:
+    planted = f"{SECRET} password={PASSWORD}"
+    job = failed(played, "broken", item=planted)
+    journey = played.app.submit(Order(item=planted), workflow="journey")
+    assert SECRET in json.dumps(journey.result(60))
+    wait_until(lambda: any(b"finish" in row for row in journey.spans), "the spans are there")
+    for one in (job.id, journey.id):
+        for words in (["show", one], ["trace", one], ["watch", one], ["jobs"]):
+            told = surefoot(played, *words) + surefoot(played, *words, "--json")
+            assert SECRET not in told, words
+            assert PASSWORD not in told, words
