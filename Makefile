@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test check bench format lock clean
+.PHONY: help demo test check bench screenshots format lock clean
 
 help:                                     ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -38,6 +38,9 @@ check: .venv/installed-dev                ## format, lint, types, import contrac
 
 bench: .venv/installed-dev                ## beside bare Celery in the same run, as ratios
 	@$(BIN)/python -m benchmarks
+
+screenshots: .venv/installed-dev          ## the pictures of docs/monitoring.md (needs chromium on PATH)
+	@$(BIN)/python -m tests.flower.screenshots
 
 format: .venv/installed-dev               ## rewrite in the house style
 	@$(BIN)/ruff format .

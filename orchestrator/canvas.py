@@ -25,7 +25,8 @@ from orchestrator.state.sweeping import Redrive
 from orchestrator.telemetry import unrecorded
 from orchestrator.workflow import catalogue
 
-ARGUMENTS_SHOWN = "('@job@', '@step@') step @number@ of @total@"
+SHOWN = "step {number} of {total} ({step}), job {job}"
+"""What Flower shows as a task's arguments: the place first, since its list cuts long ones."""
 
 
 def task_name(specialist: str) -> str:
@@ -40,15 +41,14 @@ class Canvas:
         self._app, self._amqp = app, celeryconfig.is_amqp(app.conf.broker_url)
 
     def signature(
-        self, job_id: str, step: str, specialist: str, traceparent: str, queue: str = "", place: str = ""
+        self, job_id: str, step: str, specialist: str, traceparent: str, queue: str = "", shown: str = ""
     ) -> Signature:
-        """One step's task; `place`, "step 7 of 12", is shown behind its arguments."""
+        """One step's task; `shown` is what Flower shows as its arguments."""
         profile = catalogue.profiles.get(
             specialist
         )  # one this process does not know: its own queue, else the sweeper helps
         queue = queue or keys.queue(profile.queue if profile else specialist)
         self._know(queue)
-        shown = {"argsrepr": f"{(job_id, step)} {place}"} if place else {}
         return self._app.signature(
             task_name(specialist),
             args=(job_id, step),
@@ -56,7 +56,7 @@ class Canvas:
             task_id=f"{job_id}.{step}",
             queue=queue,
             headers={"traceparent": traceparent},
-            **shown,
+            **({"argsrepr": shown} if shown else {}),
         )
 
     def compile(self, job_id: str, plan: Plan, traceparent: str, finished: Iterable[str] = ()) -> Signature:
@@ -72,8 +72,9 @@ class Canvas:
         numbers = plan.numbers
 
         def signed(name: str) -> Signature:
-            place = f"step {numbers[name]} of {len(numbers)}" if self._amqp else ""  # elsewhere the scripts fill it in
-            return self.signature(job_id, name, plan.by_name[name].specialist, traceparent, place=place)
+            shown = SHOWN.format(number=numbers[name], total=len(numbers), step=name, job=job_id)
+            shown = shown if self._amqp else ""  # elsewhere the scripts fill it in
+            return self.signature(job_id, name, plan.by_name[name].specialist, traceparent, shown=shown)
 
         while waves:
             wave = [signed(name) for name in waves[0]]
@@ -190,7 +191,12 @@ def _drafted(signature: Signature) -> list[dict[str, Any]]:
 def _portable(message: dict[str, Any]) -> str:
     """Leave out who made it, and leave open what the scripts fill in."""
     headers, properties = message["headers"], message["properties"]
-    headers.update(origin="surefoot", argsrepr=ARGUMENTS_SHOWN, kwargsrepr="{}", traceparent="@trace@")
+    headers.update(
+        origin="surefoot",
+        argsrepr=SHOWN.format(number="@number@", total="@total@", step="@step@", job="@job@"),
+        kwargsrepr="{}",
+        traceparent="@trace@",
+    )
     headers.pop("tracestate", None)
     properties.update(delivery_tag="@tag@", body_encoding=None)
     properties.pop("reply_to", None)

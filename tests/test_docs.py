@@ -36,7 +36,7 @@ def test_the_drawn_status_machine_is_the_one_in_the_code() -> None:
 
 
 def test_every_test_that_a_guarantee_names_is_there() -> None:
-    text = "".join((ROOT / "docs" / name).read_text() for name in ("guarantees.md", "operations.md"))
+    text = "".join((ROOT / "docs" / name).read_text() for name in ("guarantees.md", "operations.md", "monitoring.md"))
     named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 

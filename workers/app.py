@@ -2,6 +2,8 @@
 
 import gc
 import logging
+import os
+from collections.abc import Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -20,11 +22,13 @@ from orchestrator.telemetry.logging import configure
 from orchestrator.workflow import catalogue
 from workers import health, tasks
 from workers.aside import Aside
+from workers.heart import Heart
 from workers.sweeping import Sweeper
 from workers.unknown import Unknown
 from workers.workshop import Workshops, telemetry
 
 log = structlog.get_logger(__name__)
+MOST_SHOWN = 20
 settings = load()
 catalogue.load(settings.workflows)
 
@@ -44,6 +48,13 @@ unknown = Unknown(settings)
 tasks.register(app, canvas, workshops, outbox=settings.outbox)
 
 
+def _busy() -> Mapping[str, Any]:
+    """What this process does, for whoever looks at all of them."""
+    workshop = workshops.made()
+    running = workshop.leases.running() if workshop else []
+    return {"busy": len(running), "running": running[:MOST_SHOWN]}
+
+
 class Sweeping(bootsteps.StartStopStep):
     """Every worker sweeps, and says on its page how it is."""
 
@@ -53,7 +64,7 @@ class Sweeping(bootsteps.StartStopStep):
         super().__init__(parent, **options)
         self._last_first = ExitStack()
 
-    def start(self, parent: Any) -> None:  # noqa: ARG002 - bootsteps' interface
+    def start(self, parent: Any) -> None:
         """Begin to sweep, with the first children forked: they need none of this."""
         counted = metrics.start(settings, "surefoot-worker")
         self._last_first.callback(counted.stop)
@@ -67,6 +78,8 @@ class Sweeping(bootsteps.StartStopStep):
             self._last_first.callback(page.close)
         sweeper.start()
         self._last_first.callback(sweeper.stop)
+        heart = Heart(settings, str(parent.hostname), "worker", lambda: {**_busy(), "swept": dict(sweeper.swept)})
+        self._last_first.callback(heart.stop)
 
     def stop(self, parent: Any) -> None:  # noqa: ARG002 - bootsteps' interface
         """No more sweeps."""
@@ -98,6 +111,16 @@ def _collect_rarely(**_: Any) -> None:
     """What was imported lives for ever and steps leave little garbage; the default looks at both too often."""
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)
+
+
+@signals.celeryd_init.connect
+def _remember_name(sender: str = "", **_: Any) -> None:
+    app.conf.surefoot_name = sender  # before any child is forked
+
+
+@signals.worker_process_init.connect
+def _child_lives(**_: Any) -> None:
+    Heart(settings, f"{app.conf.surefoot_name}/{os.getpid()}", "child", _busy)
 
 
 @signals.worker_process_init.connect

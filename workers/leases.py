@@ -111,6 +111,10 @@ class Leases:
     def __len__(self) -> int:
         return len(self._held)
 
+    def running(self) -> list[str]:
+        """The steps held now, `<job>.<step>`."""
+        return [held.lease.name for held in self._now() if held.lease]
+
     def close(self) -> None:
         """Stop renewing."""
         self._closed.set()

@@ -2,7 +2,9 @@
 
 import argparse
 import json
+import os
 import signal
+import socket
 import sys
 import threading
 import time
@@ -24,6 +26,7 @@ from orchestrator.telemetry.metrics import Metrics, Readings, start
 from orchestrator.telemetry.names import Metric
 from orchestrator.workflow import catalogue
 from workers import health
+from workers.heart import Heart
 from workers.sweeping import Sweeper, store
 
 log = structlog.get_logger(__name__)
@@ -87,11 +90,14 @@ def serve(settings: Settings) -> int:
     metrics.watch(*GAUGES, look=_looker(store(settings, 0)))
     page = health.serve(settings, sweeper, metrics)
     sweeper.start()
+    name = f"sweeper@{socket.gethostname()}/{os.getpid()}"
+    heart = Heart(settings, name, "sweeper", lambda: {"swept": dict(sweeper.swept)})
     log.info("sweeper started", every_s=settings.sweep_s, grace_s=settings.grace_s, port=settings.metrics_port or None)
     tidy(settings)
     while not done.wait(TIDY_EVERY_S):
         tidy(settings)
     sweeper.stop()
+    heart.stop()
     if page is not None:
         page.close()
     metrics.stop()

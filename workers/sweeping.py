@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterable
 
 import structlog
@@ -40,6 +41,8 @@ class Sweeper:
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._run, name="surefoot-sweeper", daemon=True)
         self._well_at, self._error = time.monotonic(), ""
+        self.swept = Counter[str]()
+        """What it has put right since it was made, by name."""
 
     def start(self) -> None:
         """Begin."""
@@ -104,6 +107,7 @@ class Sweeper:
         self._metrics.record(Metric.SWEEP_DURATION, time.monotonic() - began)
         self._metrics.add(Metric.SWEEPS, labels={names.OUTCOME: Outcome.SUCCEEDED})
         counts = {name: count for name, count in found.counts.items() if count}
+        self.swept.update(counts)
         for name, count in counts.items():
             self._metrics.add(Metric.FINDINGS, count, {names.FINDING: name})
         if found.steps:

@@ -1,16 +1,12 @@
-"""Commands about this machine: up, worker, sweeper, tools, flower, doctor."""
+"""Commands about this machine: up, worker, sweeper, tools, flower."""
 
-import json
 import os
-import shutil
 import signal
-import subprocess
 import sys
 import threading
 from typing import Annotated, NoReturn
 
 import typer
-from rich.table import Table
 
 from orchestrator import connect
 from orchestrator.cli import render
@@ -18,9 +14,7 @@ from orchestrator.cli.render import console
 from orchestrator.embedded import EmbeddedServer, leftovers
 from orchestrator.errors import InvalidRequest, SurefootError
 from orchestrator.fleet import Fleet, Roster
-from orchestrator.settings import Settings, load
-from orchestrator.state.client import SyncClient, without_loop
-from orchestrator.workflow import catalogue
+from orchestrator.settings import load
 
 PASS_ON = {"ignore_unknown_options": True, "allow_extra_args": True}
 SERVERS = ("flights", "hotels", "weather", "restaurants", "database")
@@ -116,65 +110,9 @@ def flower(
     os.execve(sys.executable, argv() if callable(argv) else list(argv), dict(served.command.env))  # noqa: S606
 
 
-def doctor(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
-    """Check that everything Surefoot needs here is in order; says what to do where it is not."""
-    looks = (("settings", _settings), ("Redis", _redis), ("workflows", _workflows), ("tools", _tools))
-    checks = [_check(name, look) for name, look in looks]
-    if as_json:
-        print(json.dumps([{"check": name, "ok": ok, "said": said} for name, ok, said in checks], indent=2))  # noqa: T201
-    else:
-        table = Table(box=None, show_header=False)
-        for name, ok, said in checks:
-            table.add_row("[green]ok[/]" if ok else "[red]wrong[/]", name, said)
-        console.print(table)
-    if not all(ok for _, ok, _ in checks):
-        raise typer.Exit(1)
-
-
-def _check(name: str, look: "object") -> tuple[str, bool, str]:
-    assert callable(look)
-    try:
-        return name, True, str(look(load()))
-    except (SurefootError, OSError) as error:
-        return name, False, str(error)
-
-
-def _settings(settings: Settings) -> str:
-    free = shutil.disk_usage(settings.home if settings.home.exists() else ".").free
-    if free < 100 * 1_048_576:
-        raise SurefootError(f"only {free // 1_048_576} MiB are free where {settings.home} is")
-    return f"home {settings.home}"
-
-
-def _redis(settings: Settings) -> str:
-    client = SyncClient(connect.state_url(settings), patience_s=0)
-    info: bytes = without_loop(client.command("INFO"))
-    known = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
-    if known.get("aof_enabled") != "1":
-        raise SurefootError("its append-only file is off: a restart would lose jobs; set appendonly yes")
-    if known.get("maxmemory_policy") not in {"noeviction", None}:
-        raise SurefootError(f"maxmemory-policy is {known['maxmemory_policy']}: jobs may be evicted; set noeviction")
-    version = known.get("valkey_version", known["redis_version"])
-    return f"{known.get('server_name', 'redis')} {version}, append-only file on"
-
-
-def _workflows(settings: Settings) -> str:
-    catalogue.load(settings.workflows)
-    return f"{', '.join(catalogue.workflows)} with {len(catalogue.profiles)} specialists"
-
-
-def _tools(settings: Settings) -> str:
-    config = settings.mcp_config or settings.home / "mcp.json"
-    command = [sys.executable, "-m", "tools", "--json", "--config", str(config)]
-    listed = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)  # noqa: S603 - our module
-    if listed.returncode:
-        raise SurefootError(listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer")
-    return f"{len(json.loads(listed.stdout))} tools"
-
-
 def _become(module: str, *words: str) -> NoReturn:
     """Become another program of ours: signals and exit codes are its own."""
     os.execv(sys.executable, [sys.executable, "-m", "surefoot", "-m", module, *words])  # noqa: S606 - our own module, no shell
 
 
-COMMANDS = (up, worker, sweeper, tools, flower, doctor)
+COMMANDS = (up, worker, sweeper, tools, flower)

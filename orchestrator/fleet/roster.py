@@ -111,7 +111,7 @@ class Flower:
 
 
 _CELERY = [sys.executable, "-m", "celery", "--quiet", "-A", "workers.app"]
-_COLUMNS = "--tasks_columns=state,args,result,exception,received,runtime,retries,worker,name,uuid"
+_COLUMNS = "--tasks_columns=state,args,uuid,exception,result,received,runtime,retries,worker"
 
 
 def worker(name: str, roster: Roster, env: Mapping[str, str], grace_s: float) -> Command:

@@ -19,6 +19,7 @@ INDEXES = {
     "deadlines": f"{PREFIX}deadlines",  # zset job: its deadline, ms
     "begun": f"{PREFIX}begun",  # zset <job>.<step>:<call>: begun and not settled, the lease at the time ends, ms
     "doubts": f"{PREFIX}doubts",  # zset <job> <question>: a call in doubt, asked at, ms
+    "workers": f"{PREFIX}workers",  # zset process: last heard of, ms
     "turn": f"{PREFIX}turn",  # string: one of the sweepers is at it
 }
 FAMILIES = {
@@ -31,7 +32,7 @@ FAMILIES = {
     "spans": f"{PREFIX}spans:",  # + job: list, the trace
     "key": f"{PREFIX}key:",  # + digest of tenant and submission key: string, the job
     "tenant": f"{PREFIX}tenant:",  # + digest of the tenant: hash, what its jobs spend today
-    "worker": f"{PREFIX}worker:",  # + name: string, the worker's heartbeat
+    "worker": f"{PREFIX}worker:",  # + name: string, what a process said of itself lately
 }
 UNDO = "undo~"
 """Before a step's name: the work of undoing it. No step can be named so."""
@@ -75,7 +76,7 @@ def submission(tenant: str, key: str) -> str:
 
 
 def worker(name: str) -> str:
-    """A worker's heartbeat."""
+    """What a process said of itself lately."""
     return FAMILIES["worker"] + name
 
 

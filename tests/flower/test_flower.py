@@ -86,7 +86,7 @@ def test_a_step_that_succeeded_is_found_by_job_and_by_place(page: Page, cancelle
     job = page.stage.app.submit(Order(item="bed"), workflow="journey")
     job.result(60)
     task = page.task(f"{job.id}.hotel", "SUCCESS")
-    assert task["args"] == f"('{job.id}', 'hotel') step 3 of 5"
+    assert task["args"] == f"step 3 of 5 (hotel), job {job.id}"
     assert task["result"] == f"'step 3 of 5 done; surefoot show {job.id}'"
     by_both = page.found(f'"{job.id}" AND "step 3 of 5"')
     assert [one["uuid"] for one in by_both] == [f"{job.id}.hotel"]
@@ -120,7 +120,7 @@ def test_a_step_that_is_tried_again_is_a_retry_with_its_reason(page: Page, cance
     job = page.stage.app.submit(Order(item="bed", times=1, seconds=20), workflow="flaky")
     task = page.task(f"{job.id}.flaky", "RETRY")
     assert "step 1 of 1: " in task["exception"]
-    assert task["args"].endswith("step 1 of 1")
+    assert task["args"].startswith("step 1 of 1 (flaky)")
     job.cancel()
 
 

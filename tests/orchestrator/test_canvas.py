@@ -141,7 +141,7 @@ def read(raw: bytes, app: Application) -> tuple[str, int]:
     for follows in [embedded["chord"], *(embedded["chain"] or [])]:
         task: Any = signature(follows, app=app) if follows else None
         assert task is None or task.task.startswith(("step.", "celery."))
-    shown, _, total = message.headers["argsrepr"].rpartition(" of ")
+    shown, _, total = message.headers["argsrepr"].partition(" (")[0].rpartition(" of ")
     assert int(total) >= int(shown.rpartition(" ")[2])
     return step, int(shown.rpartition(" ")[2])
 
@@ -171,4 +171,4 @@ def test_on_rabbitmq_the_canvas_itself_says_each_steps_place(server: Valkey, fro
     app = application(load(redis_url=server.url, broker_url="amqp://localhost"))
     chained: Any = Canvas(app).compile(JOB, Plan.chain("a", "b"), TRACE)
     shown = [step.options["argsrepr"] for step in chained.tasks]
-    assert shown == [f"('{JOB}', 'a') step 1 of 2", f"('{JOB}', 'b') step 2 of 2"]
+    assert shown == [f"step 1 of 2 (a), job {JOB}", f"step 2 of 2 (b), job {JOB}"]

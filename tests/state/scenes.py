@@ -87,5 +87,7 @@ SCENES: dict[str, Callable[[Stores], list[Any]]] = {
     "commit_undo": undoing,
     "retire": lambda _: [10, 600],
     "census": lambda _: list(JobStatus),
+    "beat": lambda _: ["w1@host", '{"kind":"worker"}', 60_000],
+    "fleet": lambda _: [10],
 }
 """Script -> brings about what it looks for; answers the script's arguments."""

@@ -21,6 +21,8 @@ from tests.state.test_scripts import prepare
 Answer = Any
 SECOND: dict[str, Callable[[Answer], bool]] = {
     "answer": lambda row: row == [b"OK", []],
+    "beat": lambda row: row == [b"OK"],
+    "fleet": lambda row: row == [[], [], 0],
     "call_begin": lambda row: row[:4] == [b"AGAIN", b"begun", [], 2],
     "call_settle": lambda row: row == [b"OK"],
     "cancel": lambda row: row == [b"ENDED", b"cancelled"],
@@ -50,6 +52,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
 """Script -> whether this is the answer to a repeated call."""
 
 MOVES_ON = {
+    "beat": "it was heard of a little later",
     "call_begin": "the first counts as sent",
     "emit": "the message is told twice",
     "renew": "the lease is longer",
@@ -88,6 +91,8 @@ def test_the_second_answer_is_as_the_header_says(stores: Stores, script: str) ->
         "expire",
         "retire",
         "census",
+        "beat",
+        "fleet",
         "sweep_ready",
         "sweep_doubts",
         "recall",
