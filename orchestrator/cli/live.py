@@ -8,10 +8,10 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from orchestrator.blocking import Job
 from orchestrator.cli import views
 from orchestrator.cli.render import console, event_line
 from orchestrator.errors import StoreRefused, StoreUnavailable, SurefootError
-from orchestrator.blocking import Job
 from orchestrator.state.records import Event
 from orchestrator.status import JobStatus
 

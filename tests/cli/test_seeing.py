@@ -9,9 +9,9 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator import Budget, JobFailed
+from orchestrator.blocking import Job
 from orchestrator.cli import app, render
 from orchestrator.cli.advice import diagnoses
-from orchestrator.blocking import Job
 from tests.support.flows import Order
 from tests.support.stage import ROOT, Stage, stage
 from tests.support.waiting import wait_until
