@@ -1,11 +1,12 @@
 """A stage for end-to-end tests: a real server, real worker processes, an orchestrator."""
 
+import itertools
 import json
 import os
 import signal
 import subprocess
 import sys
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,21 +33,29 @@ class Stage:
     app: Orchestrator
     broker_url: str = ""
     workers: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list[subprocess.Popen[bytes]])
+    _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def ledger(self) -> Path:
         return self.folder / "ledger.sqlite"
 
     def worker(self, *options: str) -> subprocess.Popen[bytes]:
-        """Start a worker; its output is in the test's folder."""
-        number = len(self.workers) + 1
-        log = (self.folder / f"worker-{number}.log").open("wb")
-        command = [sys.executable, "-m", "workers", "--name", f"w{number}", *options]
-        process = subprocess.Popen(
-            command, cwd=ROOT, env=self.environment, stdout=log, stderr=log, start_new_session=True
-        )
+        """Start a worker, and wait until it is ready; its output is in the test's folder."""
+        number = next(self._numbers)
+        process = self.process("workers", f"worker-{number}", "--name", f"w{number}", *options)
         self.workers.append(process)
         wait_until(lambda: b"ready." in self.log(number), f"worker {number} is ready\n{self.log(number)!r}")
+        return process
+
+    def process(self, module: str, log: str, *options: str) -> subprocess.Popen[bytes]:
+        """Start a module in a process group of its own; its output is added to this log in the test's folder."""
+        with (self.folder / f"{log}.log").open("ab") as output:
+            command = [sys.executable, "-m", module, *options]
+            process = subprocess.Popen(
+                command, cwd=ROOT, env=self.environment, stdout=output, stderr=output, start_new_session=True
+            )
+        self.processes.append(process)
         return process
 
     def log(self, number: int = 1) -> bytes:
@@ -62,7 +71,7 @@ class Stage:
         (self.folder / "gate").touch()
 
     def stop(self) -> None:
-        for process in self.workers:
+        for process in self.processes:
             if process.poll() is None:
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -89,20 +98,19 @@ def stage(folder: Path, **settings: Any) -> Generator[Stage]:
     config = folder / "mcp.json"
     config.write_text(json.dumps({"mcpServers": {"desk": {"module": "tests.support.ledger"}}}))
     with valkey(*server_options) as server:
-        shared: dict[str, Any] = {**QUICK, "trace": False, "model_calls": "forbid", **settings}
+        usual: dict[str, Any] = {"trace": False, "model_calls": "forbid", "workflows": "tests.support.flows"}
+        shared: dict[str, Any] = {**QUICK, **usual, **settings}
         own = {f"SUREFOOT_{name.upper()}": str(value) for name, value in shared.items()}
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SUREFOOT_")},
             "SUREFOOT_REDIS_URL": server.url,
-            "SUREFOOT_WORKFLOWS": "tests.support.flows",
             "SUREFOOT_MCP_CONFIG": str(config),
             "SUREFOOT_HOME": str(folder / "home"),
             "TEST_LEDGER": str(folder / "ledger.sqlite"),
             "PYTHONPATH": str(ROOT),
             **own,
         }
-        options: dict[str, Any] = {**shared, "workflows": ("tests.support.flows",)}
-        app = Orchestrator(redis_url=server.url, **options)
+        app = Orchestrator(redis_url=server.url, **shared)
         played = Stage(server, folder, environment, app, shared.get("broker_url", ""))
         try:
             yield played
