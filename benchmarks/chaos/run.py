@@ -93,6 +93,8 @@ def play(folder: Path, asked: Conditions, say: Callable[[str], None]) -> Outcome
         effects = [one for server in servers for one in server.effects()]
         attempts = [one for server in servers for one in server.attempts() if one.key]
         wrong = [*violations(stories, effects, attempts), *remains, *without_ttl(client), *_ended(played)]
+        if len(jobs) < asked.jobs:
+            wrong.append(f"only {len(jobs):,} of {asked.jobs:,} jobs were submitted: none ended for {STUCK_S:.0f} s")
         took = recoveries(stories, driver.kills, noted(folder / "notes"))
         return Outcome(seconds, driver.kills, stories, effects, attempts, took, wrong)
 
