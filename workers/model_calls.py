@@ -60,7 +60,7 @@ class ModelCalls:
         """Reserve the most that it may cost, ask this model, and settle it whatever comes of it."""
         if not self._record.sure:
             raise Unavailable(str(name), "the step may not be ours any more")
-        bound = await self._cost(name, prompt.most_input_tokens, most, span)
+        bound = await self.cost(name, prompt.most_input_tokens, most, span)
         await self._record.begin(call, bound, Effect.READ.value, span)
         try:
             reply = await self._models.ask(name, prompt, timeout_s)
@@ -70,11 +70,11 @@ class ModelCalls:
         except OutcomeUnknown:
             await self._record.settle(call.number, "unknown", None, bound)
             raise
-        used = await self._cost(name, reply.input_tokens, reply.output_tokens, span)
+        used = await self.cost(name, reply.input_tokens, reply.output_tokens, span)
         await self._record.settle(call.number, "done", reply.record(), used)
         return reply
 
-    async def _cost(self, name: ModelName, input_tokens: int, output_tokens: int, span: Span) -> Cost:
+    async def cost(self, name: ModelName, input_tokens: int, output_tokens: int, span: Span) -> Cost:
         """So many tokens of this model; without a price they cost no money, where money has no ceiling."""
         try:
             money = self._prices.tokens(str(name), input_tokens=input_tokens, output_tokens=output_tokens)

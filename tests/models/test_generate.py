@@ -9,6 +9,7 @@ from pydantic_core import from_json
 from orchestrator import Budget, BudgetExhausted, JobFailed
 from orchestrator.telemetry import names
 from tests.models.conftest import Scripted
+from tests.support.ledger import effects
 from tests.support.waiting import wait_until
 from tools.testing import CutsOff, Refuses, Says, Talks, answers
 
@@ -50,6 +51,15 @@ def test_a_worker_killed_after_the_answer_asks_no_model_again(play: Scripted) ->
     assert job.steps[0].attempts == 2
     assert (len(play.first.requests), len(play.second.requests)) == (1, 0)
     assert job.spend.tokens.spent == 50
+
+
+def test_undoing_a_step_takes_the_models_answer_from_the_record(play: Scripted) -> None:
+    play.first.says(Says("attic"))
+    job = play.submit("undone")
+    wait_until(lambda: job.spend.tool_calls.reserved == 1, "the tool is called after the model")
+    job.cancel()
+    wait_until(lambda: "undo attic" in [item for _, item in effects(play.stage.ledger)], "it is undone")
+    assert (len(play.first.requests), len(play.second.requests)) == (1, 0)
 
 
 @pytest.mark.parametrize(
