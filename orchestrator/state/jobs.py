@@ -199,7 +199,9 @@ class JobStore:
             why = "it failed, and what it had done was undone, or is being undone"
             raise InvalidRequest(f"job {job_id} cannot be resumed: {why}; submit it again")
         if kind != b"OK":
-            raise InvalidRequest(f"only a failed job can be resumed; job {job_id} is {what.decode()}")
+            status = what.decode()
+            more = ": a cancelled job is undone; submit it again, or fork it" if status == JobStatus.CANCELLED else ""
+            raise InvalidRequest(f"only a failed job can be resumed; job {job_id} is {status}{more}")
         return [step.decode() for step in what]
 
     async def read(self, job_id: str) -> JobRecord:

@@ -81,3 +81,14 @@ def test_cancelling_is_in_the_trace_and_a_second_submission_is_not(traced: Stage
     kept = without_loop(client.command("KEYS", keys.spans("*")))
     client.close()
     assert {key.decode() for key in kept} <= {keys.spans(known.id) for known in traced.app.jobs()}
+
+
+def test_a_fork_and_its_source_are_linked_in_both_traces(traced: Stage) -> None:
+    source = traced.app.submit(BED, workflow="journey")
+    source.result(90)
+    fork = source.fork(after="begin")
+    arrived(source, "fork")
+    arrived(fork, "invoke_workflow journey")
+    links = {(job.id, span["name"]): span.get("links") for job in (source, fork) for span in spans(job)}
+    assert links[source.id, "fork"] == [f"{fork.id}-{fork.id[16:]}"]
+    assert links[fork.id, "invoke_workflow journey"] == [f"{source.id}-{source.id[16:]}"]

@@ -164,5 +164,8 @@ def test_cancelling_again_while_it_is_undone_changes_nothing(played: Stage) -> N
     ends(job)
     assert job.cancel() == "cancelled"
     assert len(done(played, item)) == len(sent(played, item)) == 8
-    with pytest.raises(InvalidRequest, match=r"only a failed job can be resumed; job .* is cancelled"):
+    with pytest.raises(
+        InvalidRequest,
+        match=r"only a failed job can be resumed; job .* is cancelled: a cancelled job is undone; submit",
+    ):
         job.resume()
