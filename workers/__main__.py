@@ -4,10 +4,12 @@ import argparse
 import os
 import sys
 
-from orchestrator.errors import SurefootError
+from orchestrator import connect
+from orchestrator.errors import StoreRefused, StoreUnavailable, SurefootError
 from orchestrator.prices import Prices
-from orchestrator.settings import load
+from orchestrator.settings import Settings, load
 from orchestrator.state import keys
+from orchestrator.state.client import ReplyError, SyncClient, without_loop
 from orchestrator.workflow import catalogue
 from tools.config import InvalidToolConfig
 from tools.servers import prepare
@@ -35,6 +37,7 @@ def main() -> int:
         prepare(tool_config(settings))
         Models(settings).prepare()
         Prices(settings.prices)  # read again by each process; what is wrong with it is said at once
+        _introduce(settings)
     except (SurefootError, InvalidToolConfig) as error:
         return _refused(error)
     words = ["worker", f"--loglevel={settings.log_level}", "--without-mingle", "--without-gossip", f"--queues={queues}"]
@@ -44,6 +47,19 @@ def main() -> int:
     if options.events or settings.events:
         words.append("--task-events")
     return _become(options.pool, words)
+
+
+def _introduce(settings: Settings) -> None:
+    """Ask Redis once: one that is away is waited for later, one that refuses us would be waited for in vain."""
+    client = SyncClient(connect.state_url(settings), patience_s=0)
+    try:
+        without_loop(client.command("PING"))
+    except StoreRefused:
+        raise
+    except (StoreUnavailable, ReplyError) as error:  # away, or still loading its data
+        print(f"surefoot worker: waiting for it: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up
+    finally:
+        client.close()
 
 
 def _queues(wanted: str) -> str:

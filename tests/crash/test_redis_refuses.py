@@ -66,3 +66,16 @@ def test_clients_are_told_and_workers_wait(tmp_path: Path, name: str) -> None:
         assert played.app.submit({"item": "bed"}, workflow="gated").result(60) == {"through": "bed"}
         assert worker.poll() is None
         control.close()
+
+
+def test_a_wrong_password_ends_a_worker_at_its_start(tmp_path: Path) -> None:
+    with stage(tmp_path) as played:
+        control = SyncClient(played.server.url)
+        without_loop(control.command("CONFIG", "SET", "requirepass", "right"))
+        played.environment["SUREFOOT_REDIS_URL"] = played.server.url.replace("unix://", "unix://:wrong@")
+        worker = played.process("workers", "refused")
+        assert worker.wait(60) == 2
+        said = (tmp_path / "refused.log").read_text()
+        assert "wrong or missing password; check SUREFOOT_REDIS_URL" in said
+        assert "Traceback" not in said
+        control.close()
