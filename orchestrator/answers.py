@@ -1,7 +1,7 @@
 """A person's answers matched to a job's questions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import jsonschema_rs
@@ -9,6 +9,9 @@ import jsonschema_rs
 from orchestrator.budget import KINDS, MICRO, TOOLS, Budget
 from orchestrator.errors import InvalidRequest
 from orchestrator.state.records import JobRecord, Kind, Question, decode
+
+REQUEST, ROUNDS = "request/", 3
+"""Ids of questions about the request: `request/<field>`, and when it is asked again `request/<round>/<field>`."""
 
 
 @dataclass(frozen=True)
@@ -25,17 +28,30 @@ class Reply:
     request: dict[str, Any]
     ceilings: dict[str, dict[str, int]]
 
+    @property
+    def told(self) -> int:
+        """How many answers about the request the record has."""
+        return len(_about_request(self.record.answers))
+
     def still_open(self, questions: Iterable[Question]) -> list[Question]:
         """Of the questions about the request, those that these answers leave open.
+
+        A field that was answered before is asked by another id, since an answer never changes.
 
         Raises:
             InvalidRequest: an answer breaks a rule, so that its question would have to be asked again.
         """
-        questions = list(questions)
+        now, before = (
+            [_field(name) for name in self.answers],
+            [_field(name) for name in _about_request(self.record.answers)],
+        )
+        left: list[Question] = []
         for question in questions:
-            if question.id in self.answers:
+            if question.field in now:
                 raise InvalidRequest(question.prompt)
-        return questions
+            times = before.count(question.field)
+            left.append(replace(question, id=f"{REQUEST}{times + 1}/{question.field}") if times else question)
+        return left
 
 
 def match(record: JobRecord, given: Mapping[str, Any], kind: Kind = "input") -> Reply:
@@ -57,9 +73,24 @@ def match(record: JobRecord, given: Mapping[str, Any], kind: Kind = "input") -> 
                 ceilings[question.id] = _raised(question, value)
             about_request |= isinstance(question, Question) and not question.step
             answers[question.id if isinstance(question, Question) else question] = value
-    filled = {name.removeprefix("request/"): value for name, value in answers.items() if name.startswith("request/")}
+    told = {**_about_request(record.answers), **_about_request(answers)}
+    filled = {_field(name): told[name] for name in sorted(told, key=_round)}
     fields = decode(record.fields["request"]) | filled if about_request else {}
     return Reply(record, answers, fields, ceilings)
+
+
+def _about_request(answers: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in answers.items() if name.startswith(REQUEST)}
+
+
+def _field(question_id: str) -> str:
+    return question_id.rpartition("/")[2]
+
+
+def _round(question_id: str) -> int:
+    """How often the field was asked until then."""
+    words = question_id.split("/")
+    return int(words[1]) if len(words) == ROUNDS else 1
 
 
 def _is_the_ceiling(record: JobRecord, name: str, value: Any) -> bool:
@@ -114,9 +145,9 @@ def _find(record: JobRecord, name: str, kind: Kind) -> Sequence[Question | str]:
     if found:
         ids = ", ".join(question.id for question in found)
         raise InvalidRequest(f"{len(found)} questions ask for {name!r}; name one by its id: {ids}")
-    before = [known for known in record.answers if name in {known, known.rpartition("/")[2]}]
-    if len(before) == 1:
-        return before
+    before = [known for known in record.answers if name in {known, _field(known)}]
+    if len(before) == 1 or (before and all(known.startswith(REQUEST) for known in before)):
+        return sorted(before, key=_round)[-1:]
     asked = ", ".join(question.field for question in record.questions) or "nothing"
     raise InvalidRequest(f"job {record.id} does not ask for {name!r}; it asks for {asked}")
 
@@ -124,7 +155,7 @@ def _find(record: JobRecord, name: str, kind: Kind) -> Sequence[Question | str]:
 def _fits(question: Question, value: Any) -> None:
     if not question.schema:
         return
-    validator = jsonschema_rs.validator_for(dict(question.schema))
+    validator = jsonschema_rs.validator_for(dict(question.schema), validate_formats=True)
     problems = [error.message for error in validator.iter_errors(value)]
     if problems:
         raise InvalidRequest(f"{question.field}: {'; '.join(problems[:3])}")

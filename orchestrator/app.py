@@ -57,8 +57,15 @@ class Desk:
         if plan and not self.settings.outbox:
             await self._aside(self.canvas.send, job_id, plan, traceparent(job_id))
 
+    async def send_offered(self, job_id: str, steps: Sequence[str]) -> None:
+        """Enqueue steps that were offered anew, where the scripts do not."""
+        if steps and not self.settings.outbox:
+            record = await self.jobs.read(job_id)
+            specialists = {name: record.step(name).specialist for name in steps}
+            await self.send_steps(job_id, specialists)
+
     async def send_steps(self, job_id: str, steps: Mapping[str, str]) -> None:
-        """Enqueue steps (name -> specialist) that were offered anew, where the scripts do not."""
+        """Enqueue steps, or the work of undoing them (name -> specialist)."""
         await self._aside(self.canvas.send_steps, job_id, steps, traceparent(job_id))
 
     async def submit(

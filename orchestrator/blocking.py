@@ -45,6 +45,11 @@ class Job:
         return without_loop(self._job.questions())
 
     @property
+    def answered(self) -> list[Question]:
+        """What was answered: each question with its `answer`, `answered_at` and `by`."""
+        return without_loop(self._job.answered())
+
+    @property
     def undo(self) -> Undo:
         """What became of what it had done, after it was cancelled, or failed and is to be undone."""
         return without_loop(self._job.undo())
@@ -84,21 +89,26 @@ class Job:
         """
         return without_loop(self._job.result(timeout))
 
-    def answer(self, answers: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+    def answer(self, answers: Mapping[str, Any] | None = None, /, *, by: str | None = None, **named: Any) -> None:
         """Answer questions, by field or by question id. What waited only for them goes on where it was.
+
+        Args:
+            answers: question id or field -> answer.
+            by: who answers, kept with the answer.
+            named: field=answer; the answer to a field that is called `by` goes into `answers`.
 
         Raises:
             InvalidRequest: an answer has the wrong type, is to no question of this job, or differs from an earlier one.
         """
-        without_loop(self._job.answer(answers, **named))
+        without_loop(self._job.answer(answers, by=by, **named))
 
-    def approve(self, question_id: str) -> None:
-        """Say yes to a question of kind approval."""
-        without_loop(self._job.approve(question_id))
+    def approve(self, question_id: str, *, by: str | None = None) -> None:
+        """Say yes to a question of kind approval; `by` says who."""
+        without_loop(self._job.approve(question_id, by=by))
 
-    def decline(self, question_id: str) -> None:
-        """Say no to a question of kind approval."""
-        without_loop(self._job.decline(question_id))
+    def decline(self, question_id: str, *, by: str | None = None) -> None:
+        """Say no to a question of kind approval; `by` says who."""
+        without_loop(self._job.decline(question_id, by=by))
 
     def cancel(self) -> JobStatus:
         """End the job now: no tool call starts any more, running ones are cancelled. Returns its final status.

@@ -41,9 +41,11 @@ def take(workflow: Workflow, request: Any, most_bytes: int) -> Intake:
 
 
 def check(workflow: Workflow, fields: dict[str, Any], most_bytes: int) -> Intake:
-    """Validate the fields of a request. Missing fields and cross-field rules are asked, all at once.
+    """Validate the fields of a request. Missing fields and broken rules are asked, all at once.
 
-    A cross-field rule names the field to ask by raising `PydanticCustomError(..., {"field": name})`.
+    A rule, of one field or across fields, names the field to ask by raising
+    `PydanticCustomError(..., {"field": name})`.
+    Rules across fields are looked at when each field for itself is known and good.
 
     Raises:
         InvalidRequest: a field is unknown, of a wrong type, or the whole is too large.
@@ -77,7 +79,7 @@ def _questions(workflow: Workflow, error: ValidationError) -> tuple[Question, ..
         place, context = each["loc"], each.get("ctx", {})
         if each["type"] == "missing":
             question = _question(workflow, str(place[0]))
-        elif not place and context.get("field") in workflow.request.model_fields:
+        elif len(place) <= 1 and context.get("field") in workflow.request.model_fields:
             question = _question(workflow, str(context["field"]), each["msg"])
         else:
             wrong.append({"field": ".".join(map(str, place)) or "request", "message": each["msg"]})

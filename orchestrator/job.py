@@ -4,18 +4,16 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator import intake
-from orchestrator.answers import Reply, budget_answers, match
+from orchestrator.answers import budget_answers
 from orchestrator.budget import Budget, Spend, named
 from orchestrator.errors import InvalidRequest
 from orchestrator.outcome import outcome
+from orchestrator.replies import reply
 from orchestrator.state.client import LONGEST_BLOCK_S
 from orchestrator.state.records import Event, JobRecord, Question, StepRecord, Undo
 from orchestrator.state.undo import work
 from orchestrator.status import JobStatus, StepState
-from orchestrator.telemetry import Span
-from orchestrator.telemetry.names import Happening, Stage
-from orchestrator.workflow import catalogue
+from orchestrator.telemetry.names import Stage
 
 if TYPE_CHECKING:
     from orchestrator.app import Desk
@@ -56,6 +54,10 @@ class AsyncJob:
     async def undo(self) -> Undo:
         """What became of what it had done, after its end."""
         return (await self.record()).undo
+
+    async def answered(self) -> list[Question]:
+        """As `Job.answered`."""
+        return (await self.record()).answered
 
     async def calls(self) -> list[dict[str, Any]]:
         """Its journal of tool calls."""
@@ -106,51 +108,17 @@ class AsyncJob:
             page = await self.next_events(after, min(patience_s, 0.25 if after == "$" else 5.0))
             after = page[-1].id if page else after
 
-    async def answer(self, answers: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+    async def answer(self, answers: Mapping[str, Any] | None = None, /, *, by: str | None = None, **named: Any) -> None:
         """As `Job.answer`."""
-        await self._reply(match(await self.record(), {**(answers or {}), **named}))
+        await reply(self._desk, self.id, {**(answers or {}), **named}, by)
 
-    async def approve(self, question_id: str) -> None:
+    async def approve(self, question_id: str, *, by: str | None = None) -> None:
         """As `Job.approve`."""
-        await self._reply(match(await self.record(), {question_id: True}, kind="approval"))
+        await reply(self._desk, self.id, {question_id: True}, by, "approval")
 
-    async def decline(self, question_id: str) -> None:
+    async def decline(self, question_id: str, *, by: str | None = None) -> None:
         """As `Job.decline`."""
-        await self._reply(match(await self.record(), {question_id: False}, kind="approval"))
-
-    async def _reply(self, reply: Reply) -> None:
-        """Store answers, and enqueue what goes on."""
-        for raised in reply.ceilings.values():
-            self._desk.tenants.of(reply.record.fields["tenant"]).check(raised)
-        with self._desk.telemetry.spans.stage(Stage.ANSWER, self.id) as span:
-            if reply.request:
-                await self._complete(reply, span)
-            else:
-                await self._enqueue(await self._desk.jobs.answer(self.id, reply.answers, ceilings=reply.ceilings))
-
-    async def _complete(self, reply: Reply, span: Span) -> None:
-        """Answers to the request itself: when nothing is missing any more, they make the plan."""
-        flow = catalogue.workflow(reply.record.fields["workflow"])
-        taken = intake.check(flow, reply.request, self._desk.settings.request_bytes)
-        plan = intake.plan(flow, taken.model) if taken.model else None
-        span.event(Happening.VALIDATED, questions=len(taken.questions), steps=len(plan.steps) if plan else 0)
-        ready = await self._desk.jobs.answer(
-            self.id,
-            reply.answers,
-            questions=reply.still_open(taken.questions),
-            request=taken.fields,
-            plan=plan,
-            templates=self._desk.templates(plan),
-        )
-        if ready:
-            await self._desk.send(self.id, plan)
-
-    async def _enqueue(self, ready: Sequence[str]) -> None:
-        """Send steps that were offered anew, where the scripts do not."""
-        if ready and not self._desk.settings.outbox:
-            record = await self.record()
-            steps = {name: record.step(name).specialist for name in ready}
-            await self._desk.send_steps(self.id, steps)
+        await reply(self._desk, self.id, {question_id: False}, by, "approval")
 
     async def cancel(self) -> JobStatus:
         """As `Job.cancel`."""
@@ -186,7 +154,8 @@ class AsyncJob:
                 raise InvalidRequest(f"budget {named(kind)} {top} is below what is already spent: {spent}")
         asked = budget_answers(record, raised)
         if asked and record.status is not JobStatus.FAILED:
-            await self._reply(match(record, asked))
+            await reply(self._desk, self.id, asked, None)
             return
         with self._desk.telemetry.spans.stage(Stage.RESUME, self.id):
-            await self._enqueue(await self._desk.jobs.resume(self.id, given, raised.seconds))
+            offered = await self._desk.jobs.resume(self.id, given, raised.seconds)
+            await self._desk.send_offered(self.id, offered)

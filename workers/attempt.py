@@ -4,13 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel
-
 from orchestrator.plan import Step
 from orchestrator.state.records import Claim, Question
 from orchestrator.workflow import Profile
 from workers.agent import Agent
-from workers.journal import Journal, fingerprint
+from workers.asking import Asking
+from workers.journal import Journal
 from workers.leases import Held
 from workers.model_calls import ModelCalls
 from workers.prompt import Prompt, Reply
@@ -29,6 +28,7 @@ class Attempt:
     Attributes:
         claim: what was claimed.
         added: the steps that the plan grows by, each with the steps that wait for it too.
+        asking: what it asks people.
         rollback: the calls that undo what it did, newest last.
         stop: why it must not go on, once there is such a reason: a specialist that swallows it does not go on either.
     """
@@ -42,6 +42,7 @@ class Attempt:
         self.rollback: list[dict[str, Any]] = []
         self.stop: Stop | None = None
         self._shop, self._held, self._lease, self._until = workshop, held, held.lease, _now() + limit_s
+        self.asking = Asking(workshop.calls, held.lease, self.lack)
         last = claim.attempt >= workshop.settings.attempts
         record, spans = Record(workshop.calls, held, claim), workshop.telemetry.spans
         self._journal = self.journals(record, workshop.tools, workshop.prices, spans, profile, last=last)
@@ -81,23 +82,9 @@ class Attempt:
         except Stop as stop:
             raise self._stopping(stop) from stop
 
-    async def ask(self, what: str | type[BaseModel], prompt: str, example: Any) -> Any:
-        """Ask a person, or return what was answered before."""
-        name = what if isinstance(what, str) else what.__name__.lower()
-        schema = {} if isinstance(what, str) else what.model_json_schema()
-        question = Question(f"{self.step}/{name}", name, prompt or name, "input", self.step, schema, example)
-        answer = await self._answer_to([question])
-        return answer if isinstance(what, str) else what.model_validate(answer)
-
-    async def approve(self, prompt: str, details: Any) -> bool:
-        """Ask for a yes to exactly these details."""
-        name = f"approve-{fingerprint(prompt, {'details': details})}"
-        schema = {"type": "boolean"}
-        return bool(
-            await self._answer_to(
-                [Question(f"{self.step}/{name}", name, prompt, "approval", self.step, schema, details=details)]
-            )
-        )
+    async def lack(self, questions: Sequence[Question]) -> Any:
+        """Wait for people: the attempt ends, and the step is parked with these questions."""
+        raise self._stopping(Stop(Parked(questions)))
 
     async def emit(self, message: str) -> None:
         """Append an event."""
@@ -119,12 +106,6 @@ class Attempt:
         """What is left of the budget."""
         spend = (await self._shop.jobs.read(self.job_id)).spend
         return {kind: line.free for kind, line in spend.lines.items()}
-
-    async def _answer_to(self, questions: Sequence[Question]) -> Any:
-        answer = await self._shop.calls.answer(self._lease, questions[0].id)
-        if answer is None:
-            raise self._stopping(Stop(Parked(questions)))
-        return answer
 
     def _stopping(self, stop: Stop) -> Stop:
         """Remember the first stop."""

@@ -6,6 +6,7 @@ from typing import Any, TypeVar, overload
 from pydantic import BaseModel
 
 from orchestrator.plan import Step
+from workers.asking import Patience
 from workers.attempt import Attempt
 from workers.generate import generate, opening
 from workers.prompt import Prompt
@@ -154,19 +155,39 @@ class StepContext:
         agent = await self._attempt.agent(tools, output)
         return await agent.run(prompt, system, rounds, max_tokens)
 
-    async def ask(self, what: str | type[BaseModel], *, prompt: str = "", example: Any = None) -> Any:
+    async def ask(
+        self,
+        what: str | type[BaseModel],
+        *,
+        prompt: str = "",
+        example: Any = None,
+        deadline_s: float | None = None,
+        default: Any = None,
+    ) -> Any:
         """What a person answers; parks the job until then. The step then runs again from the top and replays its calls.
 
-        Args:
-            what: the name of one field (any JSON value is an answer), or a model whose fields are asked together.
-            prompt: the question as a person reads it.
-            example: an example of an answer.
-        """
-        return await self._attempt.ask(what, prompt, example)
+        What is asked side by side, with `asyncio.gather`, is asked at once.
 
-    async def approve(self, prompt: str, details: Any = None) -> bool:
-        """Whether a person approves exactly these details; other details are asked anew."""
-        return await self._attempt.approve(prompt, details)
+        Args:
+            what: the name of one field (any JSON value is an answer), or a model: each of its fields that has no
+                default is a question, and all are asked at once. The answer is then an instance of the model.
+            prompt: the question as a person reads it; a model's fields bring their descriptions.
+            example: an example of an answer.
+            deadline_s: how long there is for an answer, seconds. What passes it without one takes the `default`, or
+                the job is cancelled.
+            default: the answer that counts then; of a model, an instance or a dict of its fields. None: there is none.
+        """
+        return await self._attempt.asking.ask(what, prompt, example, Patience(deadline_s, default))
+
+    async def approve(self, prompt: str, details: Any = None, *, deadline_s: float | None = None) -> bool:
+        """Whether a person approves exactly these details. An approval is used once; other details are asked anew.
+
+        Args:
+            prompt: the question as a person reads it.
+            details: what is approved, e.g. the arguments of the call that will be made.
+            deadline_s: how long there is for an answer, seconds; then it counts as declined.
+        """
+        return await self._attempt.asking.approve(prompt, details, deadline_s)
 
     async def emit(self, message: str) -> None:
         """Tell those who watch the job; at most 2,000 characters are kept."""

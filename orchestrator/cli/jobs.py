@@ -1,4 +1,4 @@
-"""Commands about jobs: submit, watch, jobs, show, trace, answer, approve, decline, cancel, resume."""
+"""Commands about jobs: submit, watch, jobs, show, trace, cancel, resume."""
 
 import json
 from pathlib import Path
@@ -7,7 +7,6 @@ from typing import Annotated, Any
 import typer
 from pydantic_core import to_jsonable_python
 
-from orchestrator.answers import one_in_doubt
 from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.budget import Budget
@@ -154,74 +153,6 @@ def trace(job_id: JobId, as_json: AsJson = False) -> None:
         console.print(line)
 
 
-def answer(
-    job_id: JobId,
-    answers: Annotated[list[str] | None, typer.Argument(help="field=value ...; without any, you are asked")] = None,
-    happened: Annotated[
-        str | None, typer.Option(help="a call in doubt happened, with this result", metavar="JSON")
-    ] = None,
-    not_happened: Annotated[bool, typer.Option("--did-not-happen", help="it did not: it is sent once more")] = False,
-    question: Annotated[str | None, typer.Option(help="which call in doubt, where several are asked about")] = None,
-) -> None:
-    """Answer what a waiting job asks.
-
-    Example: surefoot answer JOB start_date=2027-03-12; surefoot answer JOB --did-not-happen
-    """
-    job = Orchestrator().job(job_id)
-    if happened is not None or not_happened or question:
-        job.answer(_about_doubt(job, answers, happened, not_happened, question))
-    elif answers:
-        job.answer(dict(_pair(each) for each in answers))
-    else:
-        for asked in job.questions:
-            console.print(render.question_text(asked))
-            while True:
-                try:
-                    job.answer({asked.id: _value(typer.prompt(asked.field))})
-                    break
-                except InvalidRequest as error:
-                    console.print(str(error), style="red", markup=False)
-    console.print(render.coloured(job.status))
-
-
-def _about_doubt(
-    job: Job, answers: list[str] | None, happened: str | None, not_happened: bool, question: str | None
-) -> dict[str, Any]:
-    """The answer about a call in doubt, by the question's id."""
-    if answers or (happened is not None) == not_happened:
-        raise InvalidRequest("of a call in doubt say either --happened RESULT or --did-not-happen, and nothing else")
-    try:
-        said = {"happened": True, "result": json.loads(happened)} if happened is not None else {"happened": False}
-    except ValueError as error:
-        raise InvalidRequest(f"--happened {happened!r} is no JSON ({error}); a text is written '\"so\"'") from error
-    return {question or one_in_doubt(job.questions).id: said}
-
-
-def _pair(text: str) -> tuple[str, Any]:
-    field, equals, value = text.partition("=")
-    if not equals:
-        raise InvalidRequest(f"{text!r}: write field=value")
-    return field, _value(value)
-
-
-def _value(text: str) -> Any:
-    """JSON where it is JSON, else the text itself."""
-    try:
-        return json.loads(text)
-    except ValueError:
-        return text
-
-
-def approve(job_id: JobId, question: Annotated[str, typer.Argument(help="the question's id")]) -> None:
-    """Say yes to a question of kind approval."""
-    Orchestrator().job(job_id).approve(question)
-
-
-def decline(job_id: JobId, question: Annotated[str, typer.Argument(help="the question's id")]) -> None:
-    """Say no to a question of kind approval."""
-    Orchestrator().job(job_id).decline(question)
-
-
 def cancel(job_id: JobId) -> None:
     """End a job now."""
     console.print(render.coloured(Orchestrator().job(job_id).cancel()))
@@ -275,4 +206,4 @@ def _print_json(value: Any) -> None:
     print(json.dumps(to_jsonable_python(value), indent=2))  # noqa: T201 - for programs: no wrapping, no colours
 
 
-COMMANDS = (submit, watch, jobs, show, trace, answer, approve, decline, cancel, resume, fork)
+COMMANDS = (submit, watch, jobs, show, trace, cancel, resume, fork)

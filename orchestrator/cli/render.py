@@ -81,9 +81,25 @@ def question_text(question: Question) -> Text:
     if question.kind == "in_doubt":
         return _doubt_text(question)
     example = f" (e.g. {question.field}={question.example})" if question.example is not None else ""
-    return Text.assemble(
-        ("asks ", "yellow"), (question.field, "bold"), f": {question.prompt}{example}  [{question.id}]"
-    )
+    told = f": {question.prompt}{example}  [{question.id}]"
+    if question.kind == "approval":
+        told += f"\n  {as_text(question.details)}\n  answer with surefoot approve or decline"
+    return Text.assemble(("asks ", "yellow"), (question.field, "bold"), told + _until(question))
+
+
+def _until(question: Question) -> str:
+    """How long there is for an answer, and what happens then."""
+    if question.deadline is None:
+        return ""
+    then = f"then {question.otherwise} counts" if question.otherwise else "then the job is cancelled"
+    return f"\n  until {datetime.fromtimestamp(question.deadline, UTC):%F %T} UTC, {then}"
+
+
+def answered_text(question: Question) -> Text:
+    """A question that was answered: what, when and by whom."""
+    at = datetime.fromtimestamp(question.answered_at or 0, UTC)
+    told = f": {as_text(question.answer)}  by {question.by or 'nobody named'}, {at:%F %T} UTC  [{question.id}]"
+    return Text.assemble(("answered ", "green"), (question.field, "bold"), told)
 
 
 def _doubt_text(question: Question) -> Text:
@@ -130,6 +146,7 @@ def as_json(record: JobRecord) -> dict[str, Any]:
         "failed_step": fields.get("failing") or None,
         "steps": to_jsonable_python(record.steps()),
         "questions": to_jsonable_python(record.questions),
+        "answered": to_jsonable_python(record.answered),
         "spend": to_jsonable_python(record.spend),
         "undo": to_jsonable_python(record.undo),
         "forked_from": fields.get("forked_from"),

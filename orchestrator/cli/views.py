@@ -8,7 +8,7 @@ from rich.text import Text
 
 from orchestrator.budget import MICRO, Spend
 from orchestrator.cli.advice import Diagnosis, diagnoses, place_of
-from orchestrator.cli.render import coloured, console, question_text, spend_table
+from orchestrator.cli.render import answered_text, coloured, console, question_text, spend_table
 from orchestrator.outcome import undone
 from orchestrator.state.records import JobRecord, StepRecord
 from orchestrator.status import JobStatus, StepState
@@ -30,6 +30,8 @@ def show(record: JobRecord) -> None:
     if record.undo.steps:
         console.print(Text("; ".join(undone(record.undo)), "red" if record.undo.left else "magenta"), soft_wrap=True)
     console.print(steps_table(record))
+    for question in record.answered:
+        console.print(answered_text(question), soft_wrap=True)
     for question in record.questions:
         console.print(question_text(question), soft_wrap=True)
     console.print(spend_table(record.spend))

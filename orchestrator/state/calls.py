@@ -1,5 +1,6 @@
 """The journal of calls in the record: begin reserves and records the intent, settle keeps the answer."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -136,8 +137,14 @@ class CallStore:
 
     async def answer(self, lease: Lease, question_id: str) -> Any:
         """What a person answered to this question, or None."""
-        answer = await self._scripts.client.command("HGET", keys.job(lease.job_id), f"a:{question_id}")
-        return None if answer is None else decode(answer)
+        return (await self.answers(lease, [question_id])).get(question_id)
+
+    async def answers(self, lease: Lease, question_ids: Sequence[str]) -> dict[str, Any]:
+        """What a person answered to these questions, by id; what is open is missing."""
+        names = [f"a:{question_id}" for question_id in question_ids]
+        texts = await self._scripts.client.command("HMGET", keys.job(lease.job_id), *names)
+        found = zip(question_ids, texts, strict=True)
+        return {question_id: decode(text) for question_id, text in found if text is not None}
 
     async def emit(self, lease: Lease, message: str) -> None:
         """Tell those who watch the job; after its end nobody is told."""

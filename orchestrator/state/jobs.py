@@ -8,7 +8,7 @@ from orchestrator.budget import UNDO
 from orchestrator.errors import InvalidRequest, JobNotFound
 from orchestrator.plan import Plan
 from orchestrator.state import keys
-from orchestrator.state.records import Event, JobRecord, Question, decode, encode
+from orchestrator.state.records import Event, JobRecord, Question, decode, encode, in_order
 from orchestrator.state.scripts import Scripts
 from orchestrator.status import JobStatus
 from orchestrator.workflow import catalogue
@@ -44,7 +44,7 @@ def rows(
 
 
 def _questions(questions: Iterable[Question]) -> str:
-    return encode({question.id: encode(question) for question in questions})
+    return encode({question.id: question.text for question in questions})
 
 
 @dataclass(frozen=True)
@@ -150,11 +150,14 @@ class JobStore:
         plan: Plan | None = None,
         templates: Mapping[str, str] | None = None,
         ceilings: Mapping[str, Mapping[str, int]] | None = None,
-    ) -> list[str]:
+        by: str = "",
+        told: int | None = None,
+    ) -> list[str] | None:
         """Store a person's answers, by question id. Returns the steps that go on.
 
         Answers that complete the request bring it with `plan` and `templates`, others the `questions` that are left;
-        an answer about the budget brings the `ceilings` it raises, by question id.
+        an answer about the budget brings the `ceilings` it raises, by question id. Those about the request are made
+        from a record with `told` such answers; None is returned where there are others by now: look again.
 
         Raises:
             InvalidRequest: there is no such question, it was answered otherwise before, or the job has ended.
@@ -162,14 +165,18 @@ class JobStore:
         kind, what = await self._scripts.run(
             "answer",
             job_id,
-            encode({name: encode(value) for name, value in answers.items()}),
+            encode({name: encode(in_order(value)) for name, value in answers.items()}),
             _questions(questions),
             "" if plan is None else encode(request),
             "[]" if plan is None else rows(plan),
             encode(templates or {}),
             self._retention_s,
             encode(ceilings or {}),
+            encode(by),
+            "" if told is None else told,
         )
+        if kind == b"MOVED":
+            return None
         if kind == b"OK":
             return [step.decode() for step in what]
         name = what.decode()
@@ -177,7 +184,8 @@ class JobStore:
             {
                 b"DEAD": f"job {job_id} takes no answers: it is {name}",
                 b"UNKNOWN": f"job {job_id} does not ask {name!r}; `surefoot show {job_id}` lists its questions",
-                b"CONFLICT": f"{name!r} was answered before, with something else; the first answer stays",
+                b"CONFLICT": f"{name!r} was answered before, with something else; the first answer stays "
+                f"(`surefoot show {job_id}` says who gave it, and when)",
             }[kind]
         )
 

@@ -16,7 +16,7 @@ INDEXES = {
     "waits": f"{PREFIX}waits",  # hash <job>.<step>: <the last wait after a re-drive, ms>:<re-driven at, ms>
     "marks": f"{PREFIX}marks",  # hash queue: steps offered to it until then have been fetched, ms
     "queues": f"{PREFIX}queues",  # set: queues that ever got a step
-    "deadlines": f"{PREFIX}deadlines",  # zset job: its deadline, ms
+    "deadlines": f"{PREFIX}deadlines",  # zset job, or <job> <question>: its deadline, ms
     "begun": f"{PREFIX}begun",  # zset <job>.<step>:<call>: begun and not settled, the lease at the time ends, ms
     "doubts": f"{PREFIX}doubts",  # zset <job> <question>: a call in doubt, asked at, ms
     "workers": f"{PREFIX}workers",  # zset process: last heard of, ms

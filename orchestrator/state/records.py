@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 from pydantic_core import from_json, to_json
 
@@ -13,6 +13,8 @@ from orchestrator.state import keys
 from orchestrator.status import JobStatus, StepState
 
 Kind = Literal["input", "approval", "in_doubt", "budget"]
+ADDED = frozenset({"asked_at", "answered_at", "by", "answer"})
+"""Of a question: what the record adds to it."""
 
 
 def encode(value: Any) -> str:
@@ -29,6 +31,14 @@ def decode(text: str | bytes) -> Any:
     return from_json(text)
 
 
+def in_order(value: Any) -> Any:
+    """A JSON value whose text is equal for equal values, in whatever order their fields were said."""
+    if isinstance(value, Mapping):
+        pairs = cast("Mapping[str, Any]", value)
+        return {name: in_order(pairs[name]) for name in sorted(pairs)}
+    return [in_order(each) for each in cast("list[Any]", value)] if isinstance(value, list) else value
+
+
 @dataclass(frozen=True)
 class Question:
     """What a waiting job asks.
@@ -39,9 +49,15 @@ class Question:
         prompt: for a person.
         kind: input, approval, in_doubt or budget.
         step: the step that asks; empty when the request itself is incomplete.
+        deadline_s: how long there is for an answer, seconds; None: any time.
+        otherwise: the answer that counts when the deadline has passed, as JSON text; empty: the job is cancelled then.
         schema: JSON schema of an answer.
         example: an example of an answer, or None.
         details: what a person needs to decide: the arguments to approve, the call in doubt.
+        asked_at: when it was asked, seconds since 1970 by the record's clock.
+        answered_at: when it was answered; None while it is open.
+        by: who answered, as they said; `deadline` where nobody did in time.
+        answer: what was answered.
     """
 
     id: str
@@ -49,9 +65,26 @@ class Question:
     prompt: str
     kind: Kind = "input"
     step: str = ""
+    deadline_s: float | None = None
+    otherwise: str = ""
     schema: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     example: Any = None
     details: Any = None
+    asked_at: float | None = None
+    answered_at: float | None = None
+    by: str = ""
+    answer: Any = None
+
+    @property
+    def deadline(self) -> float | None:
+        """Until when it can be answered, seconds since 1970; None: any time."""
+        return None if self.deadline_s is None or self.asked_at is None else self.asked_at + self.deadline_s
+
+    @property
+    def text(self) -> str:
+        """As it is stored when it is asked; the record adds the rest."""
+        asked = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
+        return encode({name: value for name, value in asked.items() if name not in ADDED})
 
 
 @dataclass(frozen=True)
@@ -179,6 +212,14 @@ class JobRecord:
     def questions(self) -> list[Question]:
         """What it asks, the request's own questions first."""
         return [Question(**decode(text)) for name, text in sorted(self.fields.items()) if name.startswith("q:")]
+
+    @property
+    def answered(self) -> list[Question]:
+        """What was answered, when and by whom, in that order."""
+        known = self.answers
+        done = [Question(**decode(text)) for name, text in self.fields.items() if name.startswith("d:")]
+        by_time = sorted(done, key=lambda question: (question.answered_at or 0.0, question.id))
+        return [dataclasses.replace(question, answer=known[question.id]) for question in by_time]
 
     @property
     def answers(self) -> dict[str, Any]:

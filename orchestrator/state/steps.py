@@ -114,7 +114,7 @@ class StepStore:
 
     async def park(self, lease: Lease, questions: Iterable[Question]) -> str:
         """Let a step wait for answers. Answers OK, ANSWERED (run it again now), STALE or DEAD."""
-        asked = encode({question.id: encode(question) for question in questions})
+        asked = encode({question.id: question.text for question in questions})
         answer = await self._scripts.run("park", lease.job_id, lease.step, lease.fence, asked, self._retention_s)
         return answer[0].decode()
 

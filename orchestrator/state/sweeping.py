@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.state import keys
+from orchestrator.state.jobs import JobStore
 from orchestrator.state.scripts import Scripts
 from orchestrator.status import JobStatus
 
@@ -34,6 +35,7 @@ class Found:
         overdue: steps that were re-driven, or to be tried again, and that nobody has claimed by now.
         orphaned_reservations: calls whose attempt ended before them; what they had reserved counts as spent now.
         expired_jobs: jobs past their deadline, failed now.
+        unanswered: questions past their deadline: their default counts now, or their job is cancelled.
         retired_jobs: jobs whose records have expired, now in no list any more.
         steps: what was enqueued once more; where the scripts cannot, what the caller has to enqueue.
     """
@@ -44,6 +46,7 @@ class Found:
     overdue: int = 0
     orphaned_reservations: int = 0
     expired_jobs: int = 0
+    unanswered: int = 0
     retired_jobs: int = 0
     steps: tuple[Redrive, ...] = ()
 
@@ -93,6 +96,7 @@ class SweepStore:
     def __init__(self, scripts: Scripts, grace_s: float, retention_s: int, batch: int = BATCH) -> None:
         """`batch`: most things that one script puts right."""
         self._scripts, self._retention_s, self._batch = scripts, retention_s, batch
+        self._jobs = JobStore(scripts, retention_s)
         self._grace_ms = round(grace_s * 1000)
 
     async def sweep(self, empty: Sequence[str] | None = (), asked_ms: int = 0) -> Found:
@@ -114,9 +118,15 @@ class SweepStore:
         return found
 
     async def expired_jobs(self) -> tuple[Found, bool]:
-        """Fail the jobs that are past their deadline; like all that follow: whether there may be more."""
-        ended = await self._scripts.run("expire", self._batch, self._retention_s)
-        return Found(expired_jobs=len(ended)), len(ended) == self._batch
+        """Fail the jobs that are past their deadline; like all that follow: whether there may be more.
+
+        A question that is past its own takes its default, or its job is cancelled.
+        """
+        due, failed, unanswered, defaults, words = await self._scripts.run("expire", self._batch, self._retention_s)
+        for job_id in unanswered:
+            await self._jobs.cancel(job_id.decode())
+        found = Found(expired_jobs=len(failed), unanswered=defaults + len(unanswered), steps=_redrives(words))
+        return found, due == self._batch
 
     async def lost_leases(self) -> tuple[Found, bool]:
         """Re-drive the steps whose lease ran out."""

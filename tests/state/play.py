@@ -2,7 +2,7 @@
 
 import json
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -130,7 +130,16 @@ class Play:
         asking = [lease for lease in self.leases if not is_work(lease.step)]
         if asking:
             lease = self.rolled.choice(asking)
-            do(self.stores.steps.park(lease, [Question(f"{lease.step}/day", "day", "which?", step=lease.step)]))
+            day = Question(f"{lease.step}/day", "day", "which?", step=lease.step)
+            if self.rolled.random() < 0.5:
+                day = replace(day, deadline_s=900, otherwise="2")
+            do(self.stores.steps.park(lease, [day]))
+
+    def nobody_answers(self) -> None:
+        """The time of the job's questions is over; the next sweep finds that."""
+        for member in self.stores.command("ZRANGE", keys.INDEXES["deadlines"], 0, -1):
+            if member.startswith(f"{self.job} ".encode()):
+                self.stores.command("ZADD", keys.INDEXES["deadlines"], 1, member)
 
     def answer(self) -> None:
         for question in self.record.questions:

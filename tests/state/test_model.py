@@ -24,7 +24,7 @@ rolls = st.integers(0, 2**16).map(random.Random)
 """What depends on the store is rolled and not drawn: the sweeper looks at the time, so that the store differs."""
 which = st.sampled_from(JOBS)
 WORK = [Play.call, Play.call, Play.commit, Play.commit, Play.overtaken, Play.overtaken, Play.crash]
-SELDOM = [Play.release, Play.stop, Play.ask, Play.answer, Play.renew, Play.resume]
+SELDOM = [Play.release, Play.stop, Play.ask, Play.answer, Play.nobody_answers, Play.renew, Play.resume]
 SIZE = settings(
     max_examples=int(os.environ.get("SUREFOOT_TEST_EXAMPLES", "30")),
     stateful_step_count=50,

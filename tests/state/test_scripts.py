@@ -59,7 +59,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "park": [*ours, '{"a/day":"{\\"step\\":\\"a\\"}"}', 600],
         "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1", "unsafe"],
         "call_settle": [*ours, 1, "done", "{}", "tool_calls=1"],
-        "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}"],
+        "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}", '"ann"', ""],
         "resume": [JOB, "{}", -1],
         "emit": [JOB, "a", "hello"],
         "recall": [JOB, "a"],

@@ -31,7 +31,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "commit": lambda row: row == [b"STALE", b"succeeded"],
     "commit_undo": lambda row: row == [b"STALE", b"succeeded"],
     "emit": lambda row: row == [b"OK"],
-    "expire": lambda row: row == [],
+    "expire": lambda row: row == [0, [], [], 0, []],
     "fork": lambda row: row == [b"EXISTS", FORK.encode()],
     "give_back": lambda row: row == [b"STALE", b"retrying"],
     "open": lambda row: row == [b"EXISTS", JOB.encode()],

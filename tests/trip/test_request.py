@@ -76,6 +76,14 @@ def test_a_broken_rule_asks_for_its_field_and_says_why(change: dict[str, Any], f
     assert ":" in got.questions[0].prompt
 
 
+def test_what_is_missing_and_what_is_broken_is_asked_at_once() -> None:
+    broken: dict[str, Any] = {"origin": "NYC", "start_date": "2020-01-01", "nights": 99, "travellers": 0}
+    asked_at_once = taken(broken).questions
+    assert {question.field for question in asked_at_once} == {"destination", "start_date", "nights", "travellers"}
+    prompts = {question.field: question.prompt for question in asked_at_once}
+    assert prompts["nights"] == "a trip takes 1 to 30 nights, not 99: How many nights does the trip take?"
+
+
 def test_an_end_date_says_the_nights_and_with_nights_the_start() -> None:
     end = START + timedelta(days=5)
     without_nights = {**WHOLE, "end_date": str(end)}

@@ -4,7 +4,16 @@ from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationInfo, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from orchestrator.workflow import accepted
@@ -84,22 +93,37 @@ class TripRequest(BaseModel):
             known["start_date"] = end - timedelta(days=nights)
         return known
 
+    @field_validator("start_date")
+    @classmethod
+    def _is_on_offer(cls, day: date, info: ValidationInfo) -> date:
+        now = today()
+        if not accepted(info) and day < now:
+            raise _broken("start_date", f"{day} is past")
+        if not accepted(info) and (day - now).days > FARTHEST_DAYS:
+            raise _broken("start_date", f"{day} is more than {FARTHEST_DAYS} days ahead")
+        return day
+
+    @field_validator("nights")
+    @classmethod
+    def _is_a_trip(cls, nights: int) -> int:
+        if not 1 <= nights <= MOST_NIGHTS:
+            raise _broken("nights", f"a trip takes 1 to {MOST_NIGHTS} nights, not {nights}")
+        return nights
+
+    @field_validator("travellers")
+    @classmethod
+    def _is_a_party(cls, travellers: int) -> int:
+        if not 1 <= travellers <= MOST_TRAVELLERS:
+            raise _broken("travellers", f"1 to {MOST_TRAVELLERS} people travel together, not {travellers}")
+        return travellers
+
     @model_validator(mode="after")
     def _makes_sense(self, info: ValidationInfo) -> Self:
-        """Rules across fields and against today; a broken one names the field to be asked."""
+        """Rules across fields; a broken one names the field to be asked."""
         if accepted(info):  # a trip that starts today is no mistake when midnight comes
             return self
-        now = today()
         if set(gazetteer.airports_of(self.origin)) & set(gazetteer.airports_of(self.destination)):
             raise _broken("destination", f"the trip already starts in {self.origin}")
-        if self.start_date < now:
-            raise _broken("start_date", f"{self.start_date} is past")
-        if (self.start_date - now).days > FARTHEST_DAYS:
-            raise _broken("start_date", f"{self.start_date} is more than {FARTHEST_DAYS} days ahead")
-        if not 1 <= self.nights <= MOST_NIGHTS:
-            raise _broken("nights", f"a trip takes 1 to {MOST_NIGHTS} nights, not {self.nights}")
-        if not 1 <= self.travellers <= MOST_TRAVELLERS:
-            raise _broken("travellers", f"1 to {MOST_TRAVELLERS} people travel together, not {self.travellers}")
         if self.end_date and self.end_date != self.return_date:
             told = f"{self.nights} nights from {self.start_date} end on {self.return_date}"
             raise _broken("end_date", f"{told}, not on {self.end_date}")

@@ -2,35 +2,33 @@
 -- ARGV job answers (JSON object question id -> answer as JSON text) questions (JSON object: further questions of the request)
 --   request (JSON, '' while it is incomplete) rows (JSON) templates (JSON) retention_s
 --   ceilings (JSON object question id -> {kind -> new ceiling}: what an answer to a question about the budget raises)
--- answers {OK, {steps offered}} | DEAD status | UNKNOWN id | CONFLICT id
+--   by (JSON text: who answers) told (how many answers about the request the caller knew, '' where these are not about it)
+-- answers {OK, {steps offered}} | DEAD status | UNKNOWN id | CONFLICT id | MOVED (others told more of the request: look again)
 -- The same answer again is the same answer; another one is refused as CONFLICT, and nothing is changed.
--- USES clock moves settle offer plant ledger
+-- USES clock moves settle offer plant ledger reply
 local job, at = ARGV[1], now()
-local key, answers = OF.job .. job, cjson.decode(ARGV[2])
+local key, answers, new = OF.job .. job, cjson.decode(ARGV[2]), false
 local status = redis.call('HGET', key, 'status')
 if not status then return {'DEAD', 'no such job'} end
 for id, answer in pairs(answers) do
   local known = redis.call('HGET', key, 'a:' .. id)
   if known and known ~= answer then return {'CONFLICT', id} end
   if not known and redis.call('HEXISTS', key, 'q:' .. id) == 0 then return {'UNKNOWN', id} end
+  new = new or not known
 end
-if status ~= 'running' and status ~= 'waiting' then
-  for id in pairs(answers) do
-    if redis.call('HEXISTS', key, 'a:' .. id) == 0 then return {'DEAD', status} end
-  end
-  return {'OK', {}}
-end
+if not new then return {'OK', {}} end
+if status ~= 'running' and status ~= 'waiting' then return {'DEAD', status} end
+if ARGV[10] ~= '' and (redis.call('HGET', key, 'told') or '0') ~= ARGV[10] then return {'MOVED', ''} end
 local freed, ceilings = {}, cjson.decode(ARGV[8])
 for id, answer in pairs(answers) do
-  if redis.call('HSETNX', key, 'a:' .. id, answer) == 1 then
-    local step = string.match(redis.call('HGET', key, 'q:' .. id), '"step":"([^"]*)"')
-    redis.call('HDEL', key, 'q:' .. id)
-    event(job, 'answered', step, id)
+  if redis.call('HEXISTS', key, 'q:' .. id) == 1 then
     for kind, top in pairs(ceilings[id] or {}) do set_ceiling(job, kind, top) end
-    if step and step ~= '' and redis.call('HINCRBY', key, step .. '.asks', -1) == 0 then freed[#freed + 1] = step end
+    freed[#freed + 1] = accept(job, id, answer, ARGV[9], at)
   end
 end
-for id, question in pairs(cjson.decode(ARGV[3])) do redis.call('HSET', key, 'q:' .. id, question) end
+for id, question in pairs(cjson.decode(ARGV[3])) do
+  if redis.call('HEXISTS', key, 'q:' .. id) == 0 then ask(job, id, question, at) end
+end
 local templates = cjson.decode(ARGV[6])
 if ARGV[4] ~= '' and redis.call('HGET', key, 'total') == '0' then
   redis.call('HSET', key, 'request', ARGV[4])

@@ -4,7 +4,7 @@
 --   templates (JSON object step -> the canvas's first message)
 -- answers {OPENED, steps offered...} or {EXISTS, job of this submission key}.
 -- Repeating it answers EXISTS with the same job and changes nothing.
--- USES clock moves offer plant begin
+-- USES clock moves offer plant begin reply
 local job, at = ARGV[1], now()
 local key, skey = OF.job .. job, ARGV[7]
 if skey ~= '' then
@@ -17,7 +17,7 @@ elseif redis.call('EXISTS', key) == 1 then
 end
 begin(job, at, ARGV[2], ARGV[3], ARGV[4])
 if ARGV[5] == '[]' then
-  for id, question in pairs(cjson.decode(ARGV[6])) do redis.call('HSET', key, 'q:' .. id, question) end
+  for id, question in pairs(cjson.decode(ARGV[6])) do ask(job, id, question, at) end
   move(job, 'waiting', at)
   return {'OPENED'}
 end

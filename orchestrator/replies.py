@@ -1,0 +1,63 @@
+"""What a person says to a job: matched with its questions, checked, stored, and what goes on is enqueued."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from orchestrator import intake
+from orchestrator.answers import Reply, match
+from orchestrator.errors import InvalidRequest
+from orchestrator.state.records import Kind
+from orchestrator.telemetry import Span
+from orchestrator.telemetry.names import Happening, Stage
+from orchestrator.workflow import catalogue
+
+if TYPE_CHECKING:
+    from orchestrator.app import Desk
+
+LONGEST_NAME = 200
+
+
+async def reply(desk: "Desk", job_id: str, given: Mapping[str, Any], by: str | None, kind: Kind = "input") -> None:
+    """Store answers, by question id or field. Where others told more of the request meanwhile, it is looked at again.
+
+    Raises:
+        InvalidRequest: an answer does not fit, is to no question of this job, or differs from an earlier one.
+    """
+    if by is not None and not (isinstance(by, str) and 0 < len(by) <= LONGEST_NAME):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest(f"by must be a text of 1 to {LONGEST_NAME} characters: who answers")
+    with desk.telemetry.spans.stage(Stage.ANSWER, job_id) as span:
+        stored = False
+        while not stored:
+            matched = match(await desk.jobs.read(job_id), given, kind)
+            for raised in matched.ceilings.values():
+                desk.tenants.of(matched.record.fields["tenant"]).check(raised)
+            stored = await (_completed if matched.request else _stored)(desk, matched, by or "", span)
+
+
+async def _stored(desk: "Desk", matched: Reply, by: str, span: Span) -> bool:
+    """Answers to steps, which wait in the record."""
+    del span
+    ready = await desk.jobs.answer(matched.record.id, matched.answers, ceilings=matched.ceilings, by=by)
+    await desk.send_offered(matched.record.id, ready or ())
+    return True
+
+
+async def _completed(desk: "Desk", matched: Reply, by: str, span: Span) -> bool:
+    """Answers to the request itself: when nothing is missing any more, they make the plan."""
+    flow, job_id = catalogue.workflow(matched.record.fields["workflow"]), matched.record.id
+    taken = intake.check(flow, matched.request, desk.settings.request_bytes)
+    plan = intake.plan(flow, taken.model) if taken.model else None
+    span.event(Happening.VALIDATED, questions=len(taken.questions), steps=len(plan.steps) if plan else 0)
+    ready = await desk.jobs.answer(
+        job_id,
+        matched.answers,
+        questions=matched.still_open(taken.questions),
+        request=taken.fields,
+        plan=plan,
+        templates=desk.templates(plan),
+        by=by,
+        told=matched.told,
+    )
+    if ready:
+        await desk.send(job_id, plan)
+    return ready is not None
