@@ -46,6 +46,12 @@ def test_the_example_in_the_readme_is_the_example() -> None:
     assert blocks("python")[1] in example
 
 
+def test_the_example_of_a_step_that_asks_is_one_that_is_tested() -> None:
+    text = (ROOT / "docs/questions.md").read_text()
+    example = re.findall(r"```python\n(.*?)```", text, re.DOTALL)[0]
+    assert example in (ROOT / "tests/support/flows.py").read_text()
+
+
 def test_the_example_runs_on_a_foreign_tool_server(tmp_path: Path) -> None:
     config = json.loads(blocks("json")[0])
     config["mcpServers"]["time"]["command"] = sys.executable

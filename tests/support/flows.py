@@ -149,3 +149,19 @@ Workflow("blocking", request=Order, plan=lambda _: Plan.chain("blocking"))
 Workflow("gated", request=Order, plan=lambda _: Plan.chain("gated"))
 Workflow("walled", request=Order, plan=lambda _: Plan.chain("walled"))
 Workflow("unknown", request=Order, plan=lambda _: Plan.chain("begin", "nobody"))
+
+
+class Stay(BaseModel):
+    nights: int = Field(description="how many nights?", examples=[3])
+    rooms: int = Field(description="how many rooms?")
+
+
+@specialist("careful", tools=["desk.*"])
+async def careful(step: StepContext, request: Order) -> dict[str, Any]:
+    stay = await step.ask(Stay)
+    if await step.approve("book it?", {"nights": stay.nights}, deadline_s=request.seconds or None):
+        return {"booked": (await step.call("desk.book", item=f"{stay.nights} nights"))["booked"]}
+    return {"booked": None}
+
+
+Workflow("careful", request=Order, plan=lambda _: Plan.chain("careful"))
