@@ -47,6 +47,16 @@ def _questions(questions: Iterable[Question]) -> str:
     return encode({question.id: question.text for question in questions})
 
 
+def _not_taken(job_id: str, kind: bytes, name: str) -> str:
+    """Why an answer does not count: `name` is the job's status, or the question."""
+    look = f"`surefoot show {job_id}`"
+    return {
+        b"DEAD": f"job {job_id} takes no answers: it is {name}",
+        b"UNKNOWN": f"job {job_id} does not ask {name!r}; {look} lists its questions",
+        b"CONFLICT": f"{name!r} was answered before, with something else; the first answer stays ({look} says whose it is)",
+    }[kind]
+
+
 @dataclass(frozen=True)
 class NewJob:
     """What `open` stores: a plan, or, while the request is incomplete, questions."""
@@ -179,15 +189,7 @@ class JobStore:
             return None
         if kind == b"OK":
             return [step.decode() for step in what]
-        name = what.decode()
-        raise InvalidRequest(
-            {
-                b"DEAD": f"job {job_id} takes no answers: it is {name}",
-                b"UNKNOWN": f"job {job_id} does not ask {name!r}; `surefoot show {job_id}` lists its questions",
-                b"CONFLICT": f"{name!r} was answered before, with something else; the first answer stays "
-                f"(`surefoot show {job_id}` says who gave it, and when)",
-            }[kind]
-        )
+        raise InvalidRequest(_not_taken(job_id, kind, what.decode()))
 
     async def cancel(self, job_id: str) -> JobStatus:
         """End a job now. Returns the final status it has: cancelled, or what it had ended as before."""

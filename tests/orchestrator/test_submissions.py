@@ -11,8 +11,7 @@ from typing import Any, TypeVar
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pydantic import BaseModel, Field, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, Field
 
 from orchestrator import BudgetExhausted, InvalidRequest, Job, Orchestrator, Plan, WaitingForInput, Workflow
 from orchestrator.state.calls import CallStore, Cost
@@ -45,21 +44,9 @@ class Wish(BaseModel):
     count: int = 1
 
 
-class Span(BaseModel):
-    since: int
-    until: int
-
-    @model_validator(mode="after")
-    def _in_order(self) -> "Span":
-        if self.until < self.since:
-            raise PydanticCustomError("rule", "not before {since}", {"since": self.since, "field": "until"})
-        return self
-
-
 @pytest.fixture(scope="module", autouse=True)
 def workflows() -> None:
     Workflow("wish", request=Wish, plan=lambda _: Plan.chord(["a", "b"], "c"))
-    Workflow("span", request=Span, plan=lambda _: Plan.chain("a"))
     Workflow("line", request=Wish, plan=lambda _: Plan.chain("a", "b"))
 
 
@@ -126,74 +113,6 @@ def test_a_wrong_answer_is_refused_and_the_question_stays(front: Orchestrator) -
     assert (job.status, [q.field for q in job.questions]) == (JobStatus.WAITING, ["day"])
     job.answer(day="monday")
     assert job.status is JobStatus.RUNNING
-
-
-def test_answers_may_come_one_after_the_other(front: Orchestrator) -> None:
-    job = front.submit({}, workflow="wish")
-    job.answer(day="monday", by="ann")
-    assert (job.status, [q.field for q in job.questions]) == (JobStatus.WAITING, ["item"])
-    job.answer(day="monday")
-    job.answer(item="bed")
-    assert (job.status, job.record.fields["total"]) == (JobStatus.RUNNING, "3")
-    answered = {question.field: (question.answer, question.by) for question in job.answered}
-    assert answered == {"day": ("monday", "ann"), "item": ("bed", "")}
-    assert all(q.asked_at and q.answered_at and q.asked_at <= q.answered_at for q in job.answered)
-
-
-def test_a_rule_that_two_answers_break_is_asked_again_and_both_can_be_mended(front: Orchestrator) -> None:
-    job = front.submit({}, workflow="span")
-    job.answer(until=3)
-    job.answer(since=2)
-    assert job.status is JobStatus.RUNNING
-
-    job = front.submit({}, workflow="span")
-    job.answer(until=3)
-    job.answer(since=5)  # until is asked again
-    assert [(q.id, q.prompt) for q in job.questions] == [("request/2/until", "not before 5: until")]
-    with pytest.raises(InvalidRequest, match="not before 5"):
-        job.answer(until=4)
-    job.answer(until=7)
-    assert (job.status, job.record.fields["request"]) == (JobStatus.RUNNING, '{"since":5,"until":7}')
-    job.answer(until=7)
-    with pytest.raises(InvalidRequest, match="answered before, with something else; the first answer stays"):
-        job.answer(until=8)
-
-
-def test_twenty_threads_that_each_answer_a_part_start_the_plan_once(front: Orchestrator) -> None:
-    for _ in range(5):
-        job = front.submit({}, workflow="wish")
-        at_once(20, lambda i, job=job: job.answer(**({"day": "monday"} if i % 2 else {"item": "bed"})))
-        assert (job.status, messages(front, job), job.questions) == (JobStatus.RUNNING, 2, [])
-        assert job.record.fields["request"] == '{"item":"bed","day":"monday","count":1}'
-
-
-@pytest.mark.parametrize("by", ["", 7, "x" * 201])
-def test_who_answers_has_a_name_or_says_nothing(front: Orchestrator, by: Any) -> None:
-    job = front.submit({"item": "bed"}, workflow="wish")
-    with pytest.raises(InvalidRequest, match="by must be a text of 1 to 200 characters"):
-        job.answer(day="monday", by=by)
-    assert job.status is JobStatus.WAITING
-
-
-def test_a_name_of_any_characters_is_kept_as_it_is(front: Orchestrator) -> None:
-    job = front.submit({"item": "bed"}, workflow="wish")
-    name = 'ann "step":"b"\n{0} \\ ü/\u2028'
-    job.answer(day="monday", by=name)
-    assert [question.by for question in job.answered] == [name]
-
-
-def test_answers_to_unknown_questions_and_after_the_end_are_refused(front: Orchestrator) -> None:
-    job = front.submit({"item": "bed"}, workflow="wish")
-    with pytest.raises(InvalidRequest, match="does not ask for 'color'; it asks for day"):
-        job.answer(color="red")
-    job.answer(day="monday")
-    for step in "abc":
-        perform(front, job, step)
-    assert job.status is JobStatus.SUCCEEDED
-    job.answer(day="monday")  # the same answer again, even now
-    for wrong, problem in ({"day": "friday"}, "answered before"), ({"color": "red"}, "it asks for nothing"):
-        with pytest.raises(InvalidRequest, match=problem):
-            job.answer(wrong)
 
 
 def test_one_key_from_twenty_threads_at_once_is_one_job_enqueued_once(front: Orchestrator) -> None:
