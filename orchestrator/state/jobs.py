@@ -53,7 +53,7 @@ def _not_taken(job_id: str, kind: bytes, name: str) -> str:
     return {
         b"DEAD": f"job {job_id} takes no answers: it is {name}",
         b"UNKNOWN": f"job {job_id} does not ask {name!r}; {look} lists its questions",
-        b"CONFLICT": f"{name!r} was answered before, with something else; the first answer stays ({look} says whose it is)",
+        b"CONFLICT": f"{name!r} was answered before, with something else; the first answer stays: {look}",
     }[kind]
 
 

@@ -13,7 +13,8 @@ from tests.state.play import JOB, Play, some_plan
 from tests.support.waiting import wait_until
 
 MOVES = {
-    Play.receive: 10, Play.call: 8, Play.commit: 6, Play.release: 2, Play.stop: 1, Play.ask: 1, Play.answer: 2, Play.nobody_answers: 1,
+    Play.receive: 10, Play.call: 8, Play.commit: 6, Play.release: 2, Play.stop: 1, Play.ask: 1, Play.answer: 2,
+    Play.nobody_answers: 1,
     Play.renew: 2, Play.crash: 3, Play.overtaken: 1, Play.sweep: 2, Play.lose: 1, Play.resume: 1,
 }  # fmt: skip
 
