@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from orchestrator.plan import Step
 from orchestrator.state.records import Claim, Question
 from orchestrator.workflow import Profile
