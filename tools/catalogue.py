@@ -21,6 +21,8 @@ MOST_TOOLS, MOST_PAGES, SHOWN = 2_000, 200, 20
 AGAIN_S = 5.0
 """A list so young is not asked for again, whatever is missing in it."""
 ANYTHING = Schema({})
+ABOUT = "key"
+"""The argument in which a look-up is asked about a key, unless it has only its server's `key.argument`."""
 
 
 class Caller(Protocol):
@@ -45,6 +47,7 @@ class Tool:
         price_micro_usd: what a call costs, micro-USD; None where its server's configuration does not say.
         timeout_s: the longest a call may take.
         lookup: the tool that answers what became of a key.
+        about: of a look-up, the argument that takes the key it is asked about.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Tool:
     arguments: Schema | InvalidSchema = field(repr=False, compare=False)
     answers: Schema | InvalidSchema = field(repr=False, compare=False)
     key_argument: str | None = field(default=None, repr=False, compare=False)
+    about: str = field(default=ABOUT, repr=False, compare=False)
 
     def check(self, arguments: Mapping[str, Any]) -> None:
         """Validate arguments, before anything is spent.
@@ -114,8 +118,7 @@ class Tool:
 def described(server: str, listed: "Listed", extras: Extras, effect: Effect, caller: Caller) -> Tool:
     """A tool from what its server lists and its configuration adds."""
     said = [listed.name, listed.description, listed.input_schema, listed.output_schema]
-    properties: Any = listed.input_schema.get("properties")
-    key_argument = extras.key.argument if isinstance(properties, dict) and extras.key.argument in properties else None
+    key_argument, about = _places(listed, extras)
     shown = _without(listed.input_schema, key_argument) if key_argument else listed.input_schema
     lookup = extras.lookup.get(listed.name)
     return Tool(
@@ -132,6 +135,7 @@ def described(server: str, listed: "Listed", extras: Extras, effect: Effect, cal
         arguments=_compiled(shown),
         answers=_compiled(listed.output_schema) if listed.output_schema is not None else ANYTHING,
         key_argument=key_argument,
+        about=about,
     )
 
 
@@ -254,6 +258,20 @@ def _compiled(schema: Any) -> Schema | InvalidSchema:
         return Schema(schema)
     except InvalidSchema as error:
         return error
+
+
+def _places(listed: "Listed", extras: Extras) -> tuple[str | None, str]:
+    """The argument that takes a call's own key; and the one that takes the key a look-up is asked about.
+
+    Never the same: a look-up that were asked about its own key would say that nothing happened.
+    """
+    declared: Any = listed.input_schema.get("properties")
+    names = cast("dict[str, Any]", declared) if isinstance(declared, dict) else {}
+    own = extras.key.argument if extras.key.argument in names else None
+    about = own if own and ABOUT not in names else ABOUT
+    if own == about and listed.name in extras.lookup.values():
+        own = None
+    return own, about
 
 
 def _without(schema: Mapping[str, Any], argument: str) -> dict[str, Any]:

@@ -220,12 +220,11 @@ class Journal:
         A look-up is a READ call of its own, with its own number, counted and always made anew. That it finds nothing
         says something only when the call can no longer be under way.
         """
-        question = {"key": doubt.key}
-        call = Call(lookup, fingerprint(f"{LOOK_UP} {lookup}", question), self._replay.fresh())
+        call = Call(lookup, fingerprint(f"{LOOK_UP} {lookup}", {"key": doubt.key}), self._replay.fresh())
         try:
             tool = await self._tools.find(lookup, (lookup,))
             begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
-            known = told(await self._sent(tool, question, call.number, tool.timeout_s))
+            known = told(await self._sent(tool, {tool.about: doubt.key}, call.number, tool.timeout_s))
         except (Unavailable, OutcomeUnknown) as error:
             return self._asked_later(str(error), getattr(error, "retry_after_s", None) or 0)
         except Rejected:

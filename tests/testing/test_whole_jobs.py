@@ -85,3 +85,13 @@ def test_what_nobody_can_look_up_waits_for_a_person(tmp_path: Path, fault_server
         wait_until(lambda: job.status == "waiting", "the job waits")
         assert [question.kind for question in job.questions] == ["in_doubt"]
     assert len(fault_server.attempts("send")) == len(fault_server.effects("send")) == 1
+
+
+def test_a_look_up_that_takes_keys_in_the_argument_of_the_servers_own_keys_finds_what_happened(
+    tmp_path: Path, fault_server: FaultServer
+) -> None:
+    fault_server.fail("pay", DropAnswer())
+    with played(tmp_path, fault_server.entry(timeout_s=2, key={"argument": "key"})) as app:
+        job = app.submit({"item": "bed"}, workflow="errand", budget=PLENTY)
+        assert job.result(60)["paid"] == "bed"
+    assert len(fault_server.effects("pay")) == 1

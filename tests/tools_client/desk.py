@@ -59,6 +59,18 @@ def pay(amount: int, idempotency_key: str) -> Paid:
 
 
 @server.tool()
+def find(key: str) -> str:
+    """Tell which key it is asked about."""
+    return key
+
+
+@server.tool()
+def find_paid(idempotency_key: str) -> str:
+    """Tell which key it is asked about."""
+    return idempotency_key
+
+
+@server.tool()
 async def slow(seconds: float, name: str = "") -> str:
     """Answer late, and note it when cancelled."""
     note(f"started {name}")

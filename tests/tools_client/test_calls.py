@@ -61,6 +61,15 @@ async def test_the_key_also_arrives_as_the_argument_that_the_server_wants(desk: 
         assert "idempotency_key" not in (await tools.find("desk.pay", ALL)).input_schema["properties"]
 
 
+@pytest.mark.parametrize(("argument", "lookup"), [("key", "find"), ("idempotency_key", "find_paid")])
+async def test_a_look_up_is_asked_about_another_calls_key_and_not_its_own(
+    desk: Desk, argument: str, lookup: str
+) -> None:
+    async with servers({"desk": desk.entry(key={"argument": argument}, lookup={"pay": lookup})}) as tools:
+        tool = await tools.find(f"desk.{lookup}", ALL)
+        assert await tool.call({tool.about: "j.s:1"}, key="its own", timeout_s=10) == {"result": "j.s:1"}
+
+
 async def test_the_key_also_arrives_as_a_header() -> None:
     async def reply(asked: dict[str, Any], headers: Any, writer: asyncio.StreamWriter) -> None:
         await answer(writer, text(asked, headers["idempotency-key"]))
