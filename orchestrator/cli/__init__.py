@@ -5,7 +5,7 @@ import sys
 import typer
 from rich.console import Console
 
-from orchestrator.cli import answering, demo, doctor, jobs, machine, top
+from orchestrator.cli import answering, bench, demo, doctor, jobs, machine, top
 from orchestrator.errors import InvalidRequest, SurefootError, WaitingForInput
 
 app = typer.Typer(
@@ -15,7 +15,8 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode="rich",
 )
-for command in (*jobs.COMMANDS, *answering.COMMANDS, *machine.COMMANDS, *top.COMMANDS, *doctor.COMMANDS, demo.demo):
+COMMANDS = (*jobs.COMMANDS, *answering.COMMANDS, *machine.COMMANDS, *top.COMMANDS, *doctor.COMMANDS)
+for command in (*COMMANDS, demo.demo, bench.bench):
     app.command()(command)
 
 

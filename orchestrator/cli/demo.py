@@ -2,7 +2,8 @@
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -34,25 +35,31 @@ def demo(
 ) -> None:
     """Plan three trips on this machine: one complete, one that asks, one whose budget is too small."""
     started = time.monotonic()
-    settings = load()
-    folder = home or settings.home / "demo"
-    os.environ.setdefault("SUREFOOT_DATA", str((settings.home / "data").resolve()))  # kept between demos
+    folder = home or load().home / "demo"
     console.print("starting the embedded Valkey, five tool servers, a worker and the sweeper ...", style="dim")
+    with machine(folder) as app:
+        first = _complete(app)
+        _asking(app)
+        _too_small(app)
+        _look_back(first)
+    console.print(
+        f"\ndone in {time.monotonic() - started:.0f} s; nothing keeps running. Next: surefoot up", style="green"
+    )
+
+
+@contextmanager
+def machine(folder: Path) -> Generator[Orchestrator]:
+    """A front door to everything on this machine, in a folder of its own; nothing of it runs on afterwards."""
+    os.environ.setdefault("SUREFOOT_DATA", str((load().home / "data").resolve()))  # kept between demos
     render.leftovers(leftovers.clear(folder))
     with EmbeddedServer(folder) as server:
         own = load(home=folder, redis_url=server.redis_url)
         with Fleet(own, Roster(workers=1, events=False)):
             app = Orchestrator(redis_url=server.redis_url, home=folder)
             try:
-                first = _complete(app)
-                _asking(app)
-                _too_small(app)
-                _look_back(first)
+                yield app
             finally:
                 app.close()
-    console.print(
-        f"\ndone in {time.monotonic() - started:.0f} s; nothing keeps running. Next: surefoot up", style="green"
-    )
 
 
 def _complete(app: Orchestrator) -> Job:

@@ -27,6 +27,8 @@ Tools = Annotated[
 ]
 Tokens = Annotated[int | None, typer.Option(help="ceiling of model tokens")]
 Seconds = Annotated[float | None, typer.Option(help="seconds until the deadline")]
+PATTERNS = {"router": "-router", "specialists": "", "plan": "-plan", "supervisor": "-supervisor"}
+"""What the name of a workflow ends with where it comes in several patterns."""
 AtCeiling = Annotated[str | None, typer.Option(help="what happens at a ceiling: fail, ask or finish")]
 Usd = Annotated[float | None, typer.Option(help="ceiling of money, US dollars")]
 
@@ -34,6 +36,7 @@ Usd = Annotated[float | None, typer.Option(help="ceiling of money, US dollars")]
 def submit(
     request: Annotated[str, typer.Argument(help="free text, JSON, or @file with either")],
     workflow: Annotated[str, typer.Option(help="which workflow")] = "trip",
+    pattern: Annotated[str, typer.Option(help=f"in which pattern: {', '.join(PATTERNS)}")] = "specialists",
     tenant: Annotated[str, typer.Option(help="whose job it is")] = "default",
     key: Annotated[str | None, typer.Option(help="the same tenant and key is the same job")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="follow it and print its result")] = False,
@@ -50,17 +53,12 @@ def submit(
 
     Example: surefoot submit --wait "Four days around Denver from New York, 12 to 15 March, two people"
     """
-    tools = _calls(tool)
-    ceilings = {
-        "steps": steps,
-        "tool_calls": tool_calls,
-        "tools": tools,
-        "tokens": tokens,
-        "seconds": seconds,
-        "usd": usd,
-    }
-    budget = Budget.of({**ceilings, "at_ceiling": at_ceiling})
-    job = Orchestrator().submit(_request(request), workflow=workflow, budget=budget, tenant=tenant, key=key)
+    if pattern not in PATTERNS:
+        raise InvalidRequest(f"--pattern {pattern!r}: one of {', '.join(PATTERNS)}")
+    ceilings = {"steps": steps, "tool_calls": tool_calls, "tools": _calls(tool), "tokens": tokens, "usd": usd}
+    budget = Budget.of({**ceilings, "seconds": seconds, "at_ceiling": at_ceiling})
+    flow = workflow + PATTERNS[pattern]
+    job = Orchestrator().submit(_request(request), workflow=flow, budget=budget, tenant=tenant, key=key)
     if not wait:
         _print_json({"id": job.id, "status": job.status}) if as_json else console.print(job.id)
         return

@@ -8,13 +8,15 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator.cli import app
+from orchestrator import Orchestrator
+from orchestrator.cli import app, bench
 from tests.support.stage import ROOT
 from tests.support.waiting import wait_until
 
@@ -182,3 +184,32 @@ def test_the_readme_s_python_runs_as_printed(machine: Machine) -> None:
     assert done.returncode == 0, done.stderr
     assert "['start_date']" in done.stdout
     assert "## Bookings" in done.stdout
+
+
+def test_the_trip_comes_to_the_same_in_every_pattern(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    door = Orchestrator(home=machine.home, redis_url="", trace=False)
+
+    def this_one(_: Path) -> AbstractContextManager[Orchestrator]:
+        return nullcontext(door)  # it runs already
+
+    monkeypatch.setattr(bench, "machine", this_one)
+    bench.bench(jobs=1, as_json=True)
+    costs = {cost["pattern"]: cost for cost in json.loads(capsys.readouterr().out)}
+    door.close()
+
+    assert {name: (cost["steps"], cost["tool_calls"], cost["equal"]) for name, cost in costs.items()} == {
+        "router": (10, 14, True),
+        "specialists": (9, 14, True),
+        "plan": (10, 14, True),
+        "supervisor": (13, 14, True),
+    }
+
+
+def test_a_pattern_is_chosen_by_name_and_an_unknown_one_refused(machine: Machine) -> None:
+    parts = "Only flights and the weather: Denver from New York, 12 to 15 March, two people"
+    found = json.loads(machine.run("submit", "--wait", "--json", "--pattern", "router", parts))
+    assert sorted(found) == ["flights", "weather"]
+    said = machine.run("submit", "--pattern", "swarm", parts, code=2)
+    assert "--pattern 'swarm': one of router, specialists, plan, supervisor" in said

@@ -11,7 +11,7 @@ from workers.trip.request import TripRequest
 BOOKERS = ("book_flights", "book_hotel", "book_tables")
 
 
-@specialist("book_flights", tools=["flights.book", "flights.cancel"])
+@specialist("book_flights", tools=["flights.book", "flights.cancel"], needs=["itinerary"])
 async def book_flights(step: StepContext, request: TripRequest) -> outputs.Bookings:
     """Both flights."""
     booked: list[outputs.Booking] = []
@@ -22,7 +22,7 @@ async def book_flights(step: StepContext, request: TripRequest) -> outputs.Booki
     return outputs.Bookings(bookings=booked)
 
 
-@specialist("book_hotel", tools=["hotels.book", "hotels.cancel"])
+@specialist("book_hotel", tools=["hotels.book", "hotels.cancel"], needs=["itinerary"])
 async def book_hotel(step: StepContext, request: TripRequest) -> outputs.Bookings:
     """The rooms."""
     hotel = _chosen(step).hotel
@@ -30,7 +30,7 @@ async def book_hotel(step: StepContext, request: TripRequest) -> outputs.Booking
     return outputs.Bookings(bookings=[_kept(step, "hotels", made, hotel.total_usd)])
 
 
-@specialist("book_tables", tools=["restaurants.reserve", "restaurants.cancel"], optional=True)
+@specialist("book_tables", tools=["restaurants.reserve", "restaurants.cancel"], optional=True, needs=["itinerary"])
 async def book_tables(step: StepContext, request: TripRequest) -> outputs.Bookings:
     """A table for each dinner; a place that refuses loses its guests, not the trip."""
     booked: list[outputs.Booking] = []
@@ -48,7 +48,7 @@ async def book_tables(step: StepContext, request: TripRequest) -> outputs.Bookin
     return outputs.Bookings(bookings=booked)
 
 
-@specialist("summary")
+@specialist("summary", needs=["itinerary"])
 async def summary(step: StepContext, request: TripRequest) -> outputs.TripResult:
     """The itinerary as Markdown, with every booking and its key."""
     chosen = _chosen(step)

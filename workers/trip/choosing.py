@@ -17,7 +17,7 @@ ENOUGH_STARS = 3
 """Where no money is said: the cheapest hotel with so many stars, not the most expensive one there is."""
 
 
-@specialist("itinerary")
+@specialist("itinerary", needs=["flights", "hotels"])
 async def itinerary(step: StepContext, request: TripRequest) -> outputs.Itinerary:
     """Choose; where nothing fits the money, ask for more rather than spend it."""
     found = outputs.FlightOffers.model_validate(step.inputs["flights"])

@@ -6,9 +6,10 @@ from workers.trip.request import TripRequest
 from workers.trip.understanding import understand
 
 LOOKERS = ("flights", "weather", "hotels", "restaurants")
+BUDGET = Budget(steps=20, tool_calls=60, tokens=50_000, seconds=600, usd=2.0)
 
 
-def plan(_: TripRequest) -> Plan:
+def whole() -> Plan:
     """Nine steps; the same for every trip."""
     return Plan(
         [
@@ -20,10 +21,9 @@ def plan(_: TripRequest) -> Plan:
     )
 
 
-workflow = Workflow(
-    "trip",
-    request=TripRequest,
-    plan=plan,
-    understand=understand,
-    budget=Budget(steps=20, tool_calls=60, tokens=50_000, seconds=600, usd=2.0),
-)
+def plan(request: TripRequest) -> Plan:
+    """The whole trip, or only the looks that are wanted."""
+    return Plan(Step(name) for name in request.wanted) if request.wanted else whole()
+
+
+workflow = Workflow("trip", request=TripRequest, plan=plan, understand=understand, budget=BUDGET)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import (
     BaseModel,
@@ -70,6 +70,13 @@ class TripRequest(BaseModel):
     )
     interests: list[Interest] = Field(
         default_factory=list[Interest], description="What is the trip for?", examples=[["hiking"]], max_length=20
+    )
+
+    wanted: list[Literal["flights", "weather", "hotels", "restaurants"]] = Field(
+        default_factory=list[Literal["flights", "weather", "hotels", "restaurants"]],
+        description="Which parts alone are wanted? Nothing is booked then; empty: the whole trip",
+        examples=[["flights", "weather"]],
+        max_length=4,
     )
 
     @property

@@ -8,13 +8,13 @@ import unicodedata
 from datetime import UTC, date, datetime
 from typing import Any
 
-from workers.trip.understanding import dates, interests, money, party, places
+from workers.trip.understanding import dates, interests, money, party, places, wanted
 
 __all__ = ["understand"]
 
 
 def understand(text: str, today: date | None = None) -> dict[str, Any]:
-    """The fields that a text says: origin, destination, start_date, nights, travellers, money_usd, interests.
+    """The fields that a text says: origin, destination, start_date, nights, travellers, money_usd, interests, wanted.
 
     Args:
         text: a request in English.
@@ -33,4 +33,6 @@ def understand(text: str, today: date | None = None) -> dict[str, Any]:
         fields["money_source"] = cost.source
     if found := interests.understood(lower):
         fields["interests"] = found
+    if parts := wanted.understood(lower):
+        fields["wanted"] = parts
     return fields
