@@ -24,6 +24,7 @@ class StepContext:
         inputs: step name -> output of each step this one comes after; a failed optional step is missing.
         missing: the steps this one comes after that have no output: they failed and were optional, or were left out.
         arguments: what the plan gave this step, `Step(arguments=...)`.
+        finishing: why the job does no new work any more (a ceiling, with `at_ceiling="finish"`); empty: it goes on.
     """
 
     def __init__(self, attempt: Attempt) -> None:
@@ -34,6 +35,7 @@ class StepContext:
         self.inputs: Mapping[str, Any] = attempt.claim.inputs
         self.missing: tuple[str, ...] = attempt.claim.missing
         self.arguments: Mapping[str, Any] = attempt.claim.arguments
+        self.finishing: str = attempt.claim.finishing
 
     async def call(self, tool: str, /, **arguments: Any) -> Any:
         """Call an MCP tool once, whatever happens: `await step.call("flights.search", origin="JFK", ...)`.

@@ -27,6 +27,7 @@ async def decide(step: StepContext, request: Any) -> Any:
             choices=pattern.choices(),
             done=step.inputs,
             missing=step.missing,
+            finishing=step.finishing,
             steps_left=(await step.budget())["steps"] if isinstance(pattern, PlanExecuteSolve) else None,
             arguments=told["arguments"],
         )

@@ -3,7 +3,7 @@
 from orchestrator.patterns.deciders import by_embedding, by_rules
 from orchestrator.patterns.planning import Draft, PlanExecuteSolve, Planned, PlannedStep
 from orchestrator.patterns.router import Label, Routed, Router, Routing
-from orchestrator.patterns.situation import Call, Choice, Situation
+from orchestrator.patterns.situation import Call, Called, Choice, Situation
 from orchestrator.patterns.supervisor import Handoff, Next, Supervised, Supervisor
 
 KINDS = (Router.kind, PlanExecuteSolve.kind, Supervisor.kind)
@@ -12,6 +12,7 @@ KINDS = (Router.kind, PlanExecuteSolve.kind, Supervisor.kind)
 __all__ = [
     "KINDS",
     "Call",
+    "Called",
     "Choice",
     "Draft",
     "Handoff",

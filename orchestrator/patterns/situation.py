@@ -31,17 +31,25 @@ class Choice(BaseModel):
 
 
 class Call(BaseModel):
-    """A part that is asked to go on, as a supervisor says it and as it is remembered.
+    """A part that shall go on.
 
     Attributes:
         to: which part.
         arguments: what it gets as `step.arguments`.
-        steps: the steps that this became; filled in by the pattern.
-        fingerprint: of part, arguments and all that was known; filled in by the pattern.
     """
 
     to: str
     arguments: dict[str, Any] = Field(default_factory=dict[str, Any])
+
+
+class Called(Call):
+    """A call as a supervisor remembers it.
+
+    Attributes:
+        steps: the steps that it became.
+        fingerprint: of part, arguments and all that was known.
+    """
+
     steps: list[str] = Field(default_factory=list[str])
     fingerprint: str = ""
 
@@ -58,6 +66,7 @@ class Situation:
         calls: a supervisor's calls so far, oldest first.
         round: a supervisor's round, from 1.
         problems: what was wrong with the plan that this planner made before; it is asked once more.
+        finishing: why the job does no new work (a ceiling was reached, `at_ceiling="finish"`); empty: it goes on.
         steps_left: how many steps the job's budget has left, for a planner; None: no ceiling.
         arguments: what the plan gave the deciding step.
     """
@@ -66,9 +75,10 @@ class Situation:
     choices: Mapping[str, Choice]
     done: Mapping[str, Any] = field(default_factory=dict[str, Any])
     missing: tuple[str, ...] = ()
-    calls: tuple[Call, ...] = ()
+    calls: tuple[Called, ...] = ()
     round: int = 1
     problems: tuple[str, ...] = ()
+    finishing: str = ""
     steps_left: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
 

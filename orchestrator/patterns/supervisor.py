@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field, ValidationError
 
 from orchestrator.errors import InvalidRequest
 from orchestrator.patterns.pattern import LAST, Decided, Here, Pattern, Placed, free, unfold
-from orchestrator.patterns.situation import Call, Decider, Situation, decision
+from orchestrator.patterns.situation import Call, Called, Decider, Situation, decision
 from orchestrator.plan import Plan
 
 OnGuard = Literal["fail", "partial"]
@@ -65,7 +65,7 @@ class Supervised(BaseModel):
 
     round: int
     by: Literal["decider", "handoff", "guard"]
-    calls: list[Call] = Field(default_factory=list[Call])
+    calls: list[Called] = Field(default_factory=list[Called])
     why: str = ""
     stopped: str = ""
     result: Any = None
@@ -85,7 +85,7 @@ class Memory(BaseModel):
 
     base: str
     round: int = 1
-    calls: list[Call] = Field(default_factory=list[Call])
+    calls: list[Called] = Field(default_factory=list[Called])
     own: str = ""
     seen: list[str] = Field(default_factory=list[str])
     known: list[int] = Field(default_factory=list[int])
@@ -141,24 +141,26 @@ class Supervisor(Pattern):
         known = {_digest(value) for value in work.values()}
         for call in output.calls:
             call.fingerprint = _digest([call.to, call.arguments, sorted(known)])
-        output.stopped = self._guard(output, memory, len(known))
-        if output.stopped and self.on_guard == "fail":
-            raise InvalidRequest(f"the supervisor was stopped in round {memory.round}: {output.stopped}")
-        if output.stopped:
-            output.by, output.calls = "guard", []
+        guarded = self._guard(output, memory, len(known))
+        if guarded and self.on_guard == "fail":
+            raise InvalidRequest(f"the supervisor was stopped in round {memory.round}: {guarded}")
+        if guarded:
+            output.by, output.calls, output.stopped = "guard", [], guarded
         if not output.calls:
             return self._over(here, view, output)
         return self._round(here, view, output, memory, len(known))
 
     async def _next(self, view: Situation, memory: Memory) -> Supervised:
-        """Who goes on: whom the last specialists handed off to, else whom the decider names."""
+        """Who goes on: whom the last specialists handed off to, else whom the decider names; nobody, if it must end."""
+        if view.finishing:
+            return Supervised(round=view.round, by="guard", stopped=f"no new work: {view.finishing}")
         handed = [_handoff(name, view.done[name]) for name in view.done if name not in memory.seen]
-        calls = [Call(to=one.to, arguments=one.arguments) for one in handed if one]
+        calls = [Called(to=one.to, arguments=one.arguments) for one in handed if one]
         if calls:
             why = "; ".join(one.why for one in handed if one and one.why)
             return Supervised(round=view.round, by="handoff", calls=calls, why=why)
         said = await decision(self.decider, view, Next)
-        calls = [Call(to=call.to, arguments=call.arguments) for call in said.calls]
+        calls = [Called(to=call.to, arguments=call.arguments) for call in said.calls]
         return Supervised(round=view.round, by="decider", calls=calls, why=said.why, result=said.result)
 
     def _guard(self, output: Supervised, memory: Memory, known: int) -> str:

@@ -11,7 +11,7 @@ FLOWS = "tests.patterns.flows"
 
 @pytest.fixture(scope="package")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
-    with stage(tmp_path_factory.mktemp("patterns"), workflows=FLOWS) as here:
+    with stage(tmp_path_factory.mktemp("patterns"), workflows=FLOWS, trace=True) as here:
         __import__(FLOWS)
         here.worker("--concurrency", "50")
         yield here

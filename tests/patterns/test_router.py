@@ -3,10 +3,13 @@
 from collections.abc import Sequence
 
 import pytest
+from pydantic_core import from_json
 
 from orchestrator import JobFailed
 from orchestrator.patterns import Situation, by_embedding
+from orchestrator.telemetry.names import Happening
 from tests.support.stage import Stage
+from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.xdist_group("patterns")
 
@@ -42,6 +45,18 @@ def test_the_decision_is_the_step_s_output(played: Stage) -> None:
         "why": "told so",
         "fallback": False,
     }
+
+
+def test_the_decision_is_in_the_trace(played: Stage) -> None:
+    job = played.app.submit({"sure": {"sky": 0.8}}, workflow="routed-unsure")
+    job.result(30)
+
+    def decisions() -> list[str]:
+        events = [event for text in job.spans for event in from_json(text).get("events", [])]
+        return [event["attributes"]["decision"] for event in events if event["name"] == Happening.DECIDED]
+
+    wait_until(decisions, "the span of the deciding step has arrived")
+    assert '"confidence":{"sky":0.8}' in decisions()[0].replace(" ", "")
 
 
 def test_what_is_not_sure_enough_goes_to_the_fallback(played: Stage) -> None:

@@ -75,6 +75,14 @@ def test_the_budget_holds_for_whoever_goes_on(played: Stage) -> None:
         played.app.submit({}, workflow="wandering", budget=Budget(steps=4)).result(30)
 
 
+def test_at_a_ceiling_that_finishes_it_ends_with_what_is_done(played: Stage) -> None:
+    budget = Budget(steps=4, at_ceiling="finish")
+    over = played.app.submit({}, workflow="wandering", budget=budget).result(30)
+
+    assert (over["round"], over["by"], list(over["result"])) == (3, "guard", ["air"])
+    assert over["stopped"].startswith("no new work: ")
+
+
 def test_patterns_nest_and_the_next_round_waits_for_all_that_they_add(played: Stage) -> None:
     job = played.app.submit({"text": "fly"}, workflow="nested")
 

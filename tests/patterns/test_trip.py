@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator import InvalidRequest, Plan, Step
 from orchestrator.intake import take
-from orchestrator.patterns import Situation
+from orchestrator.patterns import Called, Situation
 from orchestrator.workflow import catalogue
 from tests.trip.stage import opened
 from workers.trip import patterns
@@ -59,6 +59,8 @@ async def test_the_supervised_trip_comes_to_the_planned_one(
             rounds.append([call.to for call in calls])
             for call in calls:
                 done[call.to] = await stage.step(call.to, situation.request, done)
-            situation = Situation(situation.request, {}, done, calls=(*situation.calls, *calls))
+            situation = Situation(
+                situation.request, {}, done, calls=(*situation.calls, *(Called(to=call.to) for call in calls))
+            )
         assert rounds == [list(LOOKERS), ["itinerary"], list(BOOKERS)]
         assert await stage.step("summary", situation.request, done) == planned["summary"]
