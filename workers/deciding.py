@@ -30,6 +30,7 @@ async def decide(step: StepContext, request: Any) -> Any:
             finishing=step.finishing,
             steps_left=(await step.budget())["steps"] if isinstance(pattern, PlanExecuteSolve) else None,
             arguments=told["arguments"],
+            step=step,
         )
         decided = await pattern.decide(here, situation)
     except InvalidRequest as error:

@@ -1,6 +1,7 @@
 """Four ways to write a plan: plain plans, and the three patterns here, each usable as `Workflow(plan=...)`."""
 
 from orchestrator.patterns.deciders import by_embedding, by_rules
+from orchestrator.patterns.modelled import by_model
 from orchestrator.patterns.planning import Draft, PlanExecuteSolve, Planned, PlannedStep
 from orchestrator.patterns.router import Label, Routed, Router, Routing
 from orchestrator.patterns.situation import Call, Called, Choice, Situation
@@ -28,5 +29,6 @@ __all__ = [
     "Supervised",
     "Supervisor",
     "by_embedding",
+    "by_model",
     "by_rules",
 ]

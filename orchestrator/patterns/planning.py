@@ -35,6 +35,11 @@ class Draft(BaseModel):
     steps: list[PlannedStep] = Field(default_factory=list[PlannedStep])
     why: str = ""
 
+    @property
+    def chosen(self) -> list[str]:
+        """The parts that it names."""
+        return [step.specialist for step in self.steps]
+
 
 class Planned(BaseModel):
     """The output of a planner's step: the plan that is carried out.

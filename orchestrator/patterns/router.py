@@ -24,6 +24,11 @@ class Routing(BaseModel):
     labels: list[Label] = Field(default_factory=list[Label])
     why: str = ""
 
+    @property
+    def chosen(self) -> list[str]:
+        """The routes that it names."""
+        return [label.route for label in self.labels]
+
     @classmethod
     def to(cls, *routes: str, confidence: float = 1.0, why: str = "") -> Self:
         """All these routes, equally sure."""

@@ -3,7 +3,7 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -54,6 +54,14 @@ class Called(Call):
     fingerprint: str = ""
 
 
+class Asking(Protocol):
+    """What of its step a decider may use."""
+
+    async def generate(self, prompt: str, *, output: type[Decision], system: str = "") -> Decision:
+        """Ask a language model, as `StepContext.generate` does."""
+        ...
+
+
 @dataclass(frozen=True)
 class Situation:
     """What a decider decides from. All of it is in the job's record.
@@ -69,6 +77,7 @@ class Situation:
         finishing: why the job does no new work (a ceiling was reached, `at_ceiling="finish"`); empty: it goes on.
         steps_left: how many steps the job's budget has left, for a planner; None: no ceiling.
         arguments: what the plan gave the deciding step.
+        step: the deciding step, to ask a model: `await situation.step.generate(...)`; None outside of a job.
     """
 
     request: Any
@@ -81,6 +90,7 @@ class Situation:
     finishing: str = ""
     steps_left: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    step: Asking | None = None
 
     @property
     def called(self) -> set[str]:

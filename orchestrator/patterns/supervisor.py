@@ -40,6 +40,11 @@ class Next(BaseModel):
     why: str = ""
     result: Any = None
 
+    @property
+    def chosen(self) -> list[str]:
+        """The parts that it names."""
+        return [call.to for call in self.calls]
+
     @classmethod
     def to(cls, *parts: str, why: str = "", **arguments: Any) -> Self:
         """These parts go on, with these arguments."""

@@ -18,6 +18,7 @@ from orchestrator.patterns import (
     Routing,
     Situation,
     Supervisor,
+    by_model,
     by_rules,
 )
 from workers import StepContext, specialist
@@ -208,3 +209,9 @@ Workflow(
 )
 Workflow("beside-itself", request=Wish, plan=Router(["air"], decide=lambda _: Routing.to("nowhere"), fallback="air"))
 Workflow("wordless", request=Wish, plan=Router(["air"], decide=lambda _: "air", fallback="air"))  # type: ignore[arg-type]
+
+# A model decides --------------------------------------------------------------------------------------------------
+
+Workflow("routed-by-model", request=Wish, plan=Router(ROUTES, decide=by_model(Routing), fallback="full"))
+Workflow("planned-by-model", request=Wish, plan=PlanExecuteSolve(PARTS, planner=by_model(Draft), solve="tell"))
+Workflow("supervised-by-model", request=Wish, plan=Supervisor(TEAM, decide=by_model(Next, "Be quick.")))
