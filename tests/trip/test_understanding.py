@@ -1,29 +1,17 @@
 """Free text understood, field by field; what is not understood is left out, and so asked."""
 
-import json
 import sys
 import time
-from collections import Counter
 from datetime import date, timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.understanding import REQUESTS, TODAY, accuracy, fixed
 from workers.trip.request import TripRequest
 from workers.trip.understanding import dates, money, party, understand
-
-REQUESTS = json.loads((Path(__file__).parent / "requests.json").read_text())
-TODAY = date(2026, 11, 23)
-MONEY_FIELDS = {"money_usd", "money_source"}
-"""They move with the exchange rates that the installed package knows."""
-
-
-def fixed(fields: dict[str, Any]) -> dict[str, Any]:
-    changed = bool(fields.get("money_source"))
-    return {name: value for name, value in fields.items() if not (changed and name in MONEY_FIELDS)}
 
 
 @pytest.mark.parametrize("request_", REQUESTS, ids=lambda each: each["text"][:40])
@@ -34,17 +22,12 @@ def test_a_request_is_understood(request_: dict[str, Any]) -> None:
 
 
 def test_the_file_is_understood_field_by_field(capsys: pytest.CaptureFixture[str]) -> None:
-    right, wrong = Counter[str](), Counter[str]()
-    for each in REQUESTS:
-        understood, expected = fixed(understand(each["text"], TODAY)), fixed(each["fields"])
-        for name in TripRequest.model_fields:
-            same = understood.get(name) == expected.get(name)
-            (right if same else wrong)[name] += 1
+    counted = accuracy(REQUESTS)
     with capsys.disabled():
-        told = ", ".join(f"{name} {right[name]}/{len(REQUESTS)}" for name in sorted(right))
+        told = ", ".join(f"{name} {count['right']}/{len(REQUESTS)}" for name, count in counted.items())
         sys.stdout.write(f"\nunderstood by rules: {told}\n")
-    assert len(REQUESTS) >= 40
-    assert not wrong
+    assert len(REQUESTS) == 100
+    assert {name for name, count in counted.items() if count["missing"] or count["wrong"]} == set()
 
 
 @settings(deadline=None)
