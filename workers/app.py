@@ -17,12 +17,12 @@ from orchestrator.application import application
 from orchestrator.canvas import Canvas
 from orchestrator.settings import InvalidSettings, load
 from orchestrator.state import keys
-from orchestrator.telemetry import metrics
 from orchestrator.telemetry.logging import configure
 from orchestrator.workflow import catalogue
 from workers import health, tasks
 from workers.aside import Aside
 from workers.heart import Heart
+from workers.meter import metrics
 from workers.sweeping import Sweeper
 from workers.unknown import Unknown
 from workers.workshop import Workshops, telemetry
@@ -66,7 +66,7 @@ class Sweeping(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Begin to sweep, with the first children forked: they need none of this."""
-        counted = metrics.start(settings, "surefoot-worker")
+        counted = metrics(settings, page=True)
         self._last_first.callback(counted.stop)
         sweeper = Sweeper(settings, canvas, counted)
         try:

@@ -46,7 +46,7 @@ class Attempt:
         self._shop, self._held, self._lease, self._until = workshop, held, held.lease, _now() + limit_s
         self.asking = Asking(workshop.calls, held.lease, self.lack)
         last = claim.attempt >= workshop.settings.attempts
-        record, spans = Record(workshop.calls, held, claim), workshop.telemetry.spans
+        record, spans = Record(workshop.calls, held, claim, workshop.meter), workshop.telemetry.spans
         self._journal = self.journals(record, workshop.tools, workshop.prices, spans, profile, last=last)
         self._models = ModelCalls(record, workshop.models, workshop.prices, spans, workshop.jobs)
 

@@ -113,6 +113,7 @@ class Journal:
     async def _replayed(self, row: Recorded, span: Span) -> Any:
         """What is on record, without touching tool or budget."""
         value = await self._record.stored(row.number)
+        self._record.meter.replayed(row.tool)
         span.set(names.EFFECT, row.effect)
         if row.state == "rejected":
             raise Rejected(row.tool, str(value))
@@ -152,6 +153,7 @@ class Journal:
                 return known.result
         begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
         if begun.answer == "REPLAY":
+            self._record.meter.replayed(tool.name)
             if begun.before == "rejected":
                 raise Rejected(tool.name, str(begun.value))
             return begun.value
@@ -170,7 +172,8 @@ class Journal:
         cost = self._cost(tool)
         try:
             key = key or self._record.key(number)
-            answer = await tool.call(arguments, key=key, timeout_s=timeout_s, ours=lambda: self._record.sure)
+            with self._record.meter.sending(tool.name, cost):
+                answer = await tool.call(arguments, key=key, timeout_s=timeout_s, ours=lambda: self._record.sure)
         except Rejected as error:
             await self._record.settle(number, "rejected", str(error), cost)
             raise

@@ -6,7 +6,7 @@ A thread of its own keeps them, so that code which blocks the event loop does no
 import asyncio
 import threading
 import time
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -69,8 +69,9 @@ class Held:
 class Leases:
     """What this process holds."""
 
-    def __init__(self, client: SyncClient, store: StepStore, lease_s: float) -> None:
-        """`store` runs on `client`: both belong to the keeper's thread."""
+    def __init__(self, client: SyncClient, store: StepStore, lease_s: float, on_lost: Callable[[], None]) -> None:
+        """`store` runs on `client`: both belong to the keeper's thread, which calls `on_lost` for each lost lease."""
+        self._on_lost = on_lost
         self._client, self._store, self._lease_s = client, store, lease_s
         self._held: set[Held] = set()
         self._closed = threading.Event()
@@ -142,6 +143,7 @@ class Leases:
             for one, lease in batch:
                 if lease in lost:
                     one.stop("its lease was lost")
+                    self._on_lost()
                 else:
                     one.renewed(asked_at)
 

@@ -7,6 +7,7 @@ from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening
 from workers.ceiling import stopped
 from workers.leases import Held
+from workers.meter import Meter
 from workers.replay import Call, Replay
 from workers.verdict import Failed, Lost, Stop
 
@@ -16,14 +17,15 @@ class Record:
 
     Attributes:
         claim: what was claimed: may an earlier attempt have left calls, and which tools have their own ceiling?
+        meter: counts what happens to them.
         job_id: the job.
         step: the step.
         replay: numbers the calls, and finds what is on record of them.
     """
 
-    def __init__(self, store: CallStore, held: Held, claim: Claim) -> None:
+    def __init__(self, store: CallStore, held: Held, claim: Claim, meter: Meter) -> None:
         assert held.lease is not None
-        self.claim, self._store, self._held, self._lease = claim, store, held, held.lease
+        self.claim, self.meter, self._store, self._held, self._lease = claim, meter, store, held, held.lease
         self.job_id, self.step = held.lease.job_id, held.lease.step
         lease = self._lease
         self.replay = Replay((lambda: store.recall(lease)) if claim.again else None)
@@ -53,6 +55,7 @@ class Record:
         """
         begun = await self._store.begin(self._lease, call.number, call.asked, call.tool, cost, effect)
         if begun.over:
+            self.meter.refused(begun.over.kind)
             raise Stop(stopped(self.claim, self.step, begun.over))
         if begun.answer in {"STALE", "DEAD"}:
             raise Stop(Lost(f"{begun.answer} {begun.before}"))

@@ -3,6 +3,7 @@
 import asyncio
 import math
 import os
+import time
 from contextlib import suppress
 
 import structlog
@@ -23,6 +24,7 @@ from orchestrator.telemetry import Telemetry, start
 from tools.servers import ToolServers
 from workers.greenlets import LoopBlocked, await_
 from workers.leases import Leases
+from workers.meter import Meter, metrics
 from workers.models import Models
 from workers.run import Ended, StepRun
 from workers.toolbox import tool_config
@@ -48,9 +50,9 @@ class Workshop:
         self.undos = UndoStore(scripts, settings.lease_s, settings.retention_s)
         self.calls = CallStore(scripts)
         keeper = SyncClient(url, settings.redis_patience_s)
-        self.leases = Leases(
-            keeper, StepStore(Scripts(keeper, message), settings.lease_s, settings.retention_s), settings.lease_s
-        )
+        self.meter = Meter(metrics(settings))
+        renewing = StepStore(Scripts(keeper, message), settings.lease_s, settings.retention_s)
+        self.leases = Leases(keeper, renewing, settings.lease_s, self.meter.lease_lost)
         self.tools = ToolServers(
             tool_config(settings), catalogue_ttl_s=settings.catalogue_ttl_s, answer_bytes=settings.answer_bytes
         )
@@ -60,8 +62,14 @@ class Workshop:
 
     async def run(self, job_id: str, step: str) -> Ended:
         """Run one attempt of one step, or of undoing one."""
-        run = UndoRun if is_work(step) else StepRun
-        return await run(self, job_id, step).execute()
+        run = (UndoRun if is_work(step) else StepRun)(self, job_id, step)
+        began, how = time.monotonic(), "nothing"
+        try:
+            ended = await run.execute()
+            how = ended.how
+        finally:
+            self.meter.attempt(run.claim, how, began)
+        return ended
 
     def close(self) -> None:
         """Give back the steps that still run, close the connections to the tool servers, send the last spans."""
@@ -73,6 +81,7 @@ class Workshop:
             with suppress(LoopBlocked, TimeoutError):
                 await_(self._leave())
         self.telemetry.stop()
+        self.meter.stop()
 
     async def _leave(self) -> None:
         async with asyncio.timeout(CLOSE_S):

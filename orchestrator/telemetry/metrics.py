@@ -29,12 +29,20 @@ class Instrument:
 
 
 QUICK = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 5.0)
+LONG = (0.005, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0)
 
 TABLE: Mapping[Metric, Instrument] = {
     Metric.SWEEPS: Instrument("counter", "{sweep}", "Sweeps of this process"),
     Metric.SWEEP_DURATION: Instrument("histogram", "s", "How long a sweep of this process took", QUICK),
     Metric.FINDINGS: Instrument("counter", "{finding}", "What this process's sweeps found and put right"),
     Metric.REDRIVES: Instrument("counter", "{step}", "Steps that this process's sweeps enqueued once more"),
+    Metric.ATTEMPT_DURATION: Instrument("histogram", "s", "How long attempts of steps took", LONG),
+    Metric.QUEUE_WAIT: Instrument("histogram", "s", "How long a step was ready before its first claim", LONG),
+    Metric.TOOL_DURATION: Instrument("histogram", "s", "How long tool calls took that were sent", LONG),
+    Metric.TOOL_USD: Instrument("counter", "{usd}", "Price of the tool calls that were sent, US dollars"),
+    Metric.REPLAYS: Instrument("counter", "{call}", "Calls that were answered from the journal"),
+    Metric.BUDGET_REFUSALS: Instrument("counter", "{refusal}", "Steps and calls not begun, at a ceiling"),
+    Metric.LEASES_LOST: Instrument("counter", "{lease}", "Attempts stopped because their lease was lost"),
     Metric.JOBS: Instrument("gauge", "{job}", "Jobs that are kept"),
     Metric.QUEUE_DEPTH: Instrument("gauge", "{step}", "Steps that wait for a worker"),
     Metric.QUEUE_OLDEST: Instrument("gauge", "s", "How long the oldest of them has waited"),

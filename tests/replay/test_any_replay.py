@@ -24,6 +24,7 @@ from orchestrator.state.keys import job as job_key
 from orchestrator.state.records import Claim
 from orchestrator.state.steps import Lease
 from orchestrator.telemetry import Spans
+from orchestrator.telemetry.metrics import Metrics
 from orchestrator.workflow import Profile, catalogue
 from tests.replay import world as module
 from tests.replay.world import Died, World
@@ -33,6 +34,7 @@ from tools.config import ToolConfig
 from tools.servers import ToolServers
 from workers.journal import Journal
 from workers.leases import Held
+from workers.meter import Meter
 from workers.record import Record
 from workers.verdict import Failed, Parked, Stop
 
@@ -131,7 +133,8 @@ class Play:
         held = Held(task, lease_s)
         held.take(lease, time.monotonic())
         profile = Profile("a", tools=("desk.*",), diverged=self.policy)
-        journal = Journal(Record(self.calls, held, claim), self.tools, Prices(None), Spans(None), profile, last=False)
+        record = Record(self.calls, held, claim, Meter(Metrics()))
+        journal = Journal(record, self.tools, Prices(None), Spans(None), profile, last=False)
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):
