@@ -110,7 +110,9 @@ class Play:
             if answer.answer == "OK":
                 assert lease == self.holders[lease.step], "only the holder commits"
                 assert lease.step not in self.committed
-                assert self.messages() == before + len(answer.ready), "what is ready has its message at once"
+                undoing = answer.why == "failed" and bool(do(self.stores.jobs.read(self.job)).undo.pending)
+                sent = before + len(answer.ready) + undoing
+                assert self.messages() == sent, "what is ready, or is to be undone first, has its message at once"
                 self.committed[lease.step] = outcome
                 assert all(self.record.step(name).state is StepState.PENDING for name in answer.ready)
 
