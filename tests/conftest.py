@@ -4,11 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 pytest_plugins = ["tools.testing.plugin"]
 
 for name in [name for name in os.environ if name.startswith("SUREFOOT_") and not name.startswith("SUREFOOT_TEST_")]:
     del os.environ[name]
+settings.register_profile("suite", deadline=None)
+settings.load_profile("suite")
 DATA = Path(__file__).parents[1] / ".surefoot" / "data"
 os.environ["SUREFOOT_DATA"] = str(DATA)
 os.environ["SUREFOOT_MODEL_CALLS"] = (
