@@ -29,7 +29,6 @@ def test_who_wakes_up_late_does_nothing(theatres: Callable[[str, str], Theatre],
     theatre, item = theatres(*cell.stage), f"late-{next(ITEMS)}"
     theatre.worker(cell)
     theatre.arm(cell.boundary, "process" if cell.whom == "prefork child" else "group", signal.SIGSTOP)
-    sleeper = theatre.stage.workers[-1]
     job = theatre.app.submit({"tool": cell.tool, "item": item}, workflow="struck")
     wait_until(lambda: not theatre.armed.exists() and stands_still(asleep(theatre)), f"{cell}: it stands still")
     if cell.whom != "prefork child":
@@ -39,7 +38,8 @@ def test_who_wakes_up_late_does_nothing(theatres: Callable[[str, str], Theatre],
     theatre.check(cell, job, item)
 
     before = (theatre.faults.effects(), job.spend, [event.id for event in job.events()])
-    os.kill(asleep(theatre), signal.SIGCONT) if cell.whom == "prefork child" else os.killpg(sleeper.pid, signal.SIGCONT)
+    pid = asleep(theatre)
+    os.kill(pid, signal.SIGCONT) if cell.whom == "prefork child" else os.killpg(os.getpgid(pid), signal.SIGCONT)
     theatre.end_all()
     assert (theatre.faults.effects(), job.spend, [event.id for event in job.events()]) == before
     theatre.check(cell, job, item)
