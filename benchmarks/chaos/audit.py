@@ -10,8 +10,10 @@ from orchestrator.state import keys
 from orchestrator.state.client import SyncClient, without_loop
 from tools.testing import Recorded
 
-LASTING = (keys.INDEXES["marks"], keys.INDEXES["queues"], keys.FAMILIES["jobs"], keys.FAMILIES["seen"], "_kombu.")
-"""How keys without a TTL may begin: lists of jobs, how far queues were worked off, what belongs to the broker."""
+INDEXES = tuple(keys.INDEXES[name] for name in ("marks", "queues", "workers"))
+LASTING = (*INDEXES, keys.FAMILIES["jobs"], keys.FAMILIES["seen"], "_kombu.")
+"""How keys without a TTL may begin: lists of jobs, how far queues were worked off, who has been alive for a day, and what
+belongs to the broker."""
 
 
 def violations(stories: Sequence[Story], effects: Sequence[Recorded], attempts: Sequence[Recorded]) -> Iterator[str]:
