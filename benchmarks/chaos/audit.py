@@ -12,8 +12,7 @@ from tools.testing import Recorded
 
 INDEXES = tuple(keys.INDEXES[name] for name in ("marks", "queues", "workers"))
 LASTING = (*INDEXES, keys.FAMILIES["jobs"], keys.FAMILIES["seen"], "_kombu.")
-"""How keys without a TTL may begin: lists of jobs, how far queues were worked off, who has been alive for a day, and what
-belongs to the broker."""
+"""How keys without a TTL may begin: jobs, who was alive today, how far queues are worked off, the broker's."""
 
 
 def violations(stories: Sequence[Story], effects: Sequence[Recorded], attempts: Sequence[Recorded]) -> Iterator[str]:

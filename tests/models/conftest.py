@@ -9,7 +9,7 @@ import pytest
 
 from orchestrator import Job, Orchestrator
 from tests.support.stage import Stage, stage
-from tools.testing import ModelServer
+from tools.testing.model import ModelServer
 
 PRICES = {"models": {"*#first": {"input": 1, "output": 10}, "*#second": {"input": 2, "output": 20}}}
 

@@ -5,7 +5,7 @@ import pytest
 from orchestrator import Budget, BudgetExhausted, JobFailed
 from tests.models.conftest import Scripted
 from tests.support.ledger import effects
-from tools.testing import Says, answers
+from tools.testing.model import Says, answers
 from workers.agent import as_data
 
 pytestmark = pytest.mark.xdist_group("models")

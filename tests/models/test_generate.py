@@ -11,7 +11,7 @@ from orchestrator.telemetry import names
 from tests.models.conftest import Scripted
 from tests.support.ledger import effects
 from tests.support.waiting import wait_until
-from tools.testing import CutsOff, Refuses, Says, Talks, answers
+from tools.testing.model import CutsOff, Refuses, Says, Talks, answers
 
 pytestmark = pytest.mark.xdist_group("models")
 OSLO = {"city": "Oslo", "nights": 2}

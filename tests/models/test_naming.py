@@ -13,7 +13,7 @@ from orchestrator.models import ModelName, models
 from orchestrator.settings import InvalidSettings, load
 from tests.support.stage import ROOT
 from tools.outcome import Rejected
-from tools.testing import ModelServer, Refuses
+from tools.testing.model import ModelServer, Refuses
 from workers.models import Models
 from workers.prompt import Prompt
 

@@ -9,7 +9,7 @@ import pytest
 from orchestrator import JobFailed
 from tests.patterns.conftest import FLOWS
 from tests.support.stage import Stage, stage
-from tools.testing import ModelServer, answers
+from tools.testing.model import ModelServer, answers
 
 pytestmark = pytest.mark.xdist_group("patterns-model")
 PRICES = {"models": {"*": {"input": 1, "output": 10}}}

@@ -1,6 +1,7 @@
 """For tests of workflows: an MCP server that fails when told to, a proxy that lets any fail, a scripted model.
 
-Each speaks real HTTP; the first two have a process of their own. See docs/testing.md.
+Each speaks real HTTP; the first two have a process of their own. The scripted model is `tools.testing.model`, which is
+imported by who uses it. See docs/testing.md.
 """
 
 from tools.testing.faults import (
@@ -19,11 +20,9 @@ from tools.testing.faults import (
     WrongSchema,
 )
 from tools.testing.ledger import Recorded
-from tools.testing.model import CutsOff, ModelServer, Refuses, Says, Talks, answers
 from tools.testing.server import FaultProxy, FaultServer
 
 __all__ = [
-    "CutsOff",
     "Delay",
     "DropAnswer",
     "Duplicate",
@@ -33,16 +32,11 @@ __all__ = [
     "HalfOpen",
     "Malformed",
     "Mix",
-    "ModelServer",
     "Oversized",
     "Recorded",
-    "Refuses",
     "Reset",
     "Restart",
-    "Says",
     "ServerError",
-    "Talks",
     "TooManyRequests",
     "WrongSchema",
-    "answers",
 ]

@@ -9,7 +9,8 @@ import pytest
 if TYPE_CHECKING:  # every pytest run of whoever installs Surefoot loads this file
     from collections.abc import Callable, Iterator
 
-    from tools.testing import FaultProxy, FaultServer, ModelServer
+    from tools.testing import FaultProxy, FaultServer
+    from tools.testing.model import ModelServer
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def fault_server(tmp_path: Path) -> "Iterator[FaultServer]":
 @pytest.fixture
 def model_server() -> "Iterator[ModelServer]":
     """A language model that says what the test wrote."""
-    from tools.testing import ModelServer  # noqa: PLC0415 - only when used
+    from tools.testing.model import ModelServer  # noqa: PLC0415 - only when used
 
     with ModelServer() as server:
         yield server
