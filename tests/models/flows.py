@@ -43,15 +43,15 @@ async def held(step: StepContext, request: Wish) -> dict[str, Any]:
     return await step.call("desk.book", item=said, seconds=3.0)
 
 
-@specialist("undone", tools=["desk.*"])
-async def undone(step: StepContext, request: Wish) -> dict[str, Any]:
+@specialist("unasked", tools=["desk.*"])
+async def unasked(step: StepContext, request: Wish) -> dict[str, Any]:
     said = await step.generate(f"Name a room for: {request.text}")
     step.on_rollback("desk.book", item=f"undo {said}")
     return await step.call("desk.book", item=said, seconds=1.0)
 
 
-@specialist("careful")
-async def careful(step: StepContext, request: Wish) -> dict[str, Any]:
+@specialist("thrifty")
+async def thrifty(step: StepContext, request: Wish) -> dict[str, Any]:
     try:
         return {"said": await step.generate(request.text, max_tokens=request.max_tokens)}
     except Rejected as no:
@@ -63,5 +63,5 @@ async def agent(step: StepContext, request: Wish) -> City:
     return await step.agent(f"Find and book: {request.text}", output=City, tools=["desk.[sbf]*"], rounds=4)
 
 
-for name in ("agent", "understand", "book", "held", "careful", "undone"):
+for name in ("agent", "understand", "book", "held", "thrifty", "unasked"):
     Workflow(name, request=Wish, plan=lambda _, name=name: Plan.chain(name))

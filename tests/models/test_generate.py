@@ -55,7 +55,7 @@ def test_a_worker_killed_after_the_answer_asks_no_model_again(play: Scripted) ->
 
 def test_undoing_a_step_takes_the_models_answer_from_the_record(play: Scripted) -> None:
     play.first.says(Says("attic"))
-    job = play.submit("undone")
+    job = play.submit("unasked")
     wait_until(lambda: job.spend.tool_calls.reserved == 1, "the tool is called after the model")
     job.cancel()
     wait_until(lambda: "undo attic" in [item for _, item in effects(play.stage.ledger)], "it is undone")
@@ -98,7 +98,7 @@ def test_an_answer_said_as_text_is_taken_if_it_fits(play: Scripted) -> None:
 def test_the_next_model_of_the_chain_is_asked_at_once(play: Scripted, fault: Refuses | CutsOff | Talks) -> None:
     play.first.says(fault)
     play.second.says(Says("suite"))
-    job = play.submit("careful")
+    job = play.submit("thrifty")
     assert job.result(30) == {"said": "suite"}
     assert (len(play.first.requests), len(play.second.requests), job.steps[0].attempts) == (1, 1, 1)
     sure = isinstance(fault, Refuses) and fault.status < 500  # what was refused costs nothing
@@ -110,7 +110,7 @@ def test_retry_after_is_honoured_by_the_steps_own_retry(play: Scripted) -> None:
     play.first.says(Refuses(429, retry_after_s=1), Says("suite"))
     play.second.says(Refuses(429, retry_after_s=5))
     started = time.monotonic()
-    job = play.submit("careful")
+    job = play.submit("thrifty")
     assert job.result(30) == {"said": "suite"}
     assert 1.0 <= time.monotonic() - started < 5
     assert (job.steps[0].attempts, job.spend.tokens.spent) == (2, 50)
@@ -119,7 +119,7 @@ def test_retry_after_is_honoured_by_the_steps_own_retry(play: Scripted) -> None:
 def test_a_slow_model_is_given_up_and_its_reservation_counts_as_spent(play: Scripted) -> None:
     play.first.says(Says("late", after_s=5))
     play.second.says(Says("suite"))
-    job = play.submit("careful")
+    job = play.submit("thrifty")
     assert job.result(30) == {"said": "suite"}
     assert 50 < job.spend.tokens.spent < 1_500
 
@@ -128,14 +128,14 @@ def test_a_slow_model_is_given_up_and_its_reservation_counts_as_spent(play: Scri
 def test_what_all_models_refuse_is_a_definite_no_that_a_specialist_may_catch(play: Scripted, status: int) -> None:
     play.first.says(Refuses(status))
     play.second.says(Refuses(status))
-    job = play.submit("careful")
+    job = play.submit("thrifty")
     assert f"scripted {status}" in job.result(30)["no"]
     assert (job.steps[0].attempts, job.spend.tokens.spent) == (1, 0)
 
 
 @pytest.mark.parametrize("budget", [Budget(tokens=300), Budget(output_tokens=99), Budget(usd=0.001)])
 def test_what_does_not_fit_is_not_sent(play: Scripted, budget: Budget) -> None:
-    job = play.submit("careful", budget=budget)
+    job = play.submit("thrifty", budget=budget)
     with pytest.raises(BudgetExhausted):
         job.result(30)
     assert play.first.requests == []
@@ -144,7 +144,7 @@ def test_what_does_not_fit_is_not_sent(play: Scripted, budget: Budget) -> None:
 
 def test_more_than_was_reserved_is_charged_and_recorded_and_stops_the_job(play: Scripted) -> None:
     play.first.says(Says("suite", output_tokens=5_000), Says("never asked"))
-    job = play.submit("careful", budget=Budget(tokens=20_000))
+    job = play.submit("thrifty", budget=Budget(tokens=20_000))
     with pytest.raises(
         BudgetExhausted, match=r"overrun: call 1 cost 5000 output tokens, at most 100 could be expected"
     ):
@@ -163,7 +163,7 @@ def test_more_than_was_reserved_is_charged_and_recorded_and_stops_the_job(play: 
 def test_prompt_answer_tokens_and_model_are_in_the_trace_without_secrets(play: Scripted) -> None:
     play.first.says(Refuses(500))
     play.second.says(Says("the key is sk-abcdefghijklmnop"))
-    job = play.submit("careful", "password=hunter2hunter2 and Oslo")
+    job = play.submit("thrifty", "password=hunter2hunter2 and Oslo")
     job.result(30)
 
     def chats() -> list[dict[str, Any]]:

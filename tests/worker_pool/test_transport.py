@@ -45,6 +45,7 @@ def alias(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for scheme in ("redis", "rediss"):
         monkeypatch.setitem(TRANSPORT_ALIASES, scheme, "workers.transport:Transport")
+    monkeypatch.setattr("kombu.transport._transport_cache", {})  # another test may have connected with kombu's own
 
 
 Take = Callable[..., Taker]
