@@ -36,6 +36,9 @@ class QuickConsumer(Consumer):
         def report(error: Exception, interval_s: float) -> None:
             log.warning("broker unreachable", broker=conn.as_uri(), error=str(error), again_in_s=interval_s)
 
+        # A consumer itself sends only events. RabbitMQ need not confirm them: that wait has no limit, and would keep
+        # this thread from the look at the heartbeats, which finds a connection that is dead without a word.
+        conn.transport_options = {**conn.transport_options, "confirm_publish": False}
         app: Any = self.app
         attempts = app.conf.broker_connection_max_retries
         try:
