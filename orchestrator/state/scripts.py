@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -39,13 +41,19 @@ def _parts(text: str) -> dict[str, str]:
     return found
 
 
+@cache
+def _loaded(message: str) -> Mapping[str, Script]:
+    """Every script; made once a process for each wire form, whichever client runs them."""
+    return {name: Script.load(name, message) for name in NAMES}
+
+
 class Scripts:
     """Runs scripts on one client. Every script is harmless when repeated, so a lost connection is waited out."""
 
     def __init__(self, client: Client, message: str = "") -> None:
         """`message` is the wire form of a step's message; empty where the scripts do not enqueue."""
         self.client = client
-        self._scripts = {name: Script.load(name, message) for name in NAMES}
+        self._scripts = _loaded(message)
 
     def digest(self, name: str) -> str:
         """What the server calls a script, for who looks into its statistics."""

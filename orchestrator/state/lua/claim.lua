@@ -7,7 +7,7 @@
 --   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
--- USES clock moves settle progress ledger inputs
+-- USES clock moves settle progress ledger inputs lease
 local job, step, at, key, p = ARGV[1], ARGV[2], now(), OF.job .. ARGV[1], ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',
   'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec',
@@ -44,12 +44,7 @@ if not f[19] and (last or finishing == '') then -- a retry or a resumed step is 
   if last and not over then redis.call('HINCRBY', key, 'lasts', -1) end
 end
 if status == 'queued' then move(job, 'running', at) end
-if state ~= 'running' then redis.call('HINCRBY', key, 'active', 1) end
--- the fence is the time, so that a store that lost its tail does not give the same one twice
-local fence = string.format('%.0f', math.max(at, tonumber(f[7] or 0) + 1))
-redis.call('HSET', key, p .. 'state', 'running', p .. 'fence', fence, p .. 'until', at + ARGV[3], p .. 'try', f[11] + 1)
-redis.call('ZADD', INDEX.leases, at + ARGV[3], job .. '.' .. step)
-event(job, 'started', step, tostring(f[11] + 1))
+local fence = take_lease(job, step, at, ARGV[3], state, f[7], f[11])
 local inputs, missing = inputs_of(job, f[6])
 local left = f[10] and f[10] - at or -1
 return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0,

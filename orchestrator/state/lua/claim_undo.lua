@@ -4,7 +4,7 @@
 --   1 if it was claimed before, how to undo it (JSON), or '' for a step that did not succeed: its calls have to be retraced}
 --   | DONE state | HELD until | BLOCKED by a newer one | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
--- USES clock moves progress inputs
+-- USES clock moves progress inputs lease
 local job, undo, at, key, p = ARGV[1], ARGV[2], now(), OF.job .. ARGV[1], ARGV[2] .. '.'
 local step = string.sub(undo, #UNDO + 1)
 local f = redis.call('HMGET', key, 'format', p .. 'state', p .. 'until', p .. 'fence', p .. 'try', p .. 'no', 'total', 'request',
@@ -16,11 +16,7 @@ if state == 'pending' then return {'BLOCKED', ''} end
 taken(job, undo)
 if not state then return {'DEAD', 'no such step'} end
 if state == 'succeeded' then return {'DONE', state} end
-if state ~= 'running' then redis.call('HINCRBY', key, 'active', 1) end
-local fence = string.format('%.0f', math.max(at, tonumber(f[4] or 0) + 1))
-redis.call('HSET', key, p .. 'state', 'running', p .. 'fence', fence, p .. 'until', at + ARGV[3], p .. 'try', f[5] + 1)
-redis.call('ZADD', INDEX.leases, at + ARGV[3], job .. '.' .. undo)
-event(job, 'started', undo, tostring(f[5] + 1))
+local fence = take_lease(job, undo, at, ARGV[3], state, f[4], f[5])
 local inputs, missing = inputs_of(job, f[11])
 return {'CLAIMED', fence, f[5] + 1, f[6], f[7], f[8], f[9], f[10], inputs, missing, f[4] and 1 or 0,
   f[12] == 'succeeded' and f[13] or ''}
