@@ -5,7 +5,9 @@ from typing import Any
 
 
 class ToolFailure(Exception):
-    """A tool call did not bring an answer."""
+    """A tool call did not bring an answer; `retry_after_s` is when the server says to ask again, if it says so."""
+
+    retry_after_s: float | None = None
 
     def __init__(self, tool: str, message: str) -> None:
         """`tool` is "<server>.<tool>", or the server alone when it could not be asked."""

@@ -18,7 +18,7 @@ from workers.cost import cost_of
 from workers.doubt import Doubt, Known, told
 from workers.record import Record
 from workers.replay import Call
-from workers.verdict import Failed, Later, Parked, Stop
+from workers.verdict import Failed, Later, Parked, Stop, later
 
 
 def fingerprint(tool: str, arguments: Mapping[str, Any]) -> str:
@@ -60,7 +60,7 @@ class Journal:
                 answer = await self._send(tool, arguments, call, timeout_s, span)
             except Unavailable as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
-                raise Stop(Later(str(error), error.retry_after_s or 0)) from error
+                raise Stop(later(error)) from error
             except Rejected as error:
                 span.fail(Kind.REJECTED, str(error))
                 raise
@@ -90,7 +90,7 @@ class Journal:
                 return Known(happened=True, result=await self._sent(tool, arguments, call.number, timeout_s, key))
             except (Unavailable, OutcomeUnknown) as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
-                raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
+                raise Stop(later(error)) from error
 
     async def allowed(self, patterns: Sequence[str]) -> list[Tool]:
         """The tools of this specialist, of those that fit.
@@ -101,7 +101,7 @@ class Journal:
         try:
             return await self._tools.allowed(self._profile.tools, patterns)
         except (Unavailable, OutcomeUnknown) as error:
-            raise Stop(Later(str(error), getattr(error, "retry_after_s", None) or 0)) from error
+            raise Stop(later(error)) from error
 
     async def left_out(self) -> Failed | None:
         """Why a step that thinks it has succeeded has not: an effect is on record that it did not ask for again."""
@@ -165,7 +165,7 @@ class Journal:
                 doubt = Doubt(self._record.step, call.number, begun.sends, begun.at_ms, tool, arguments, key)
                 if (known := await self._known(doubt, tool.lookup, span)).happened:
                     return known.result
-            raise Stop(Later(str(error))) from error
+            raise Stop(later(error)) from error
 
     async def _sent(self, tool: Tool, arguments: dict[str, Any], number: int, timeout_s: float, key: str = "") -> Any:
         """Send a call that was begun, and settle it whatever comes of it."""
@@ -229,17 +229,17 @@ class Journal:
             begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
             known = told(await self._sent(tool, {tool.about: doubt.key}, call.number, tool.timeout_s))
         except (Unavailable, OutcomeUnknown) as error:
-            return self._asked_later(str(error), getattr(error, "retry_after_s", None) or 0)
+            return self._asked(later(error))
         except Rejected:
             return None
         if known is not None and not known.happened and (wait_s := doubt.under_way_s(begun.at_ms)) > 0:
-            return self._asked_later(f"{lookup}: {doubt.tool.name} may still be under way", wait_s)
+            return self._asked(Later(f"{lookup}: {doubt.tool.name} may still be under way", wait_s))
         return known
 
-    def _asked_later(self, why: str, wait_s: float) -> None:
+    def _asked(self, again: Later) -> None:
         """Leave a look-up to the next attempt; after the last one a person is asked."""
         if not self._last:
-            raise Stop(Later(why, wait_s))
+            raise Stop(again)
 
     def _cost(self, tool: Tool) -> Cost:
         return cost_of(tool, self._record.claim, self._prices)

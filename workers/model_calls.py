@@ -106,6 +106,6 @@ def _together(failures: list[ToolFailure], span: Span) -> Exception | Stop:
     if not passing:
         span.fail(Kind.REJECTED, said)
         return Rejected(MODEL, said)
-    wait_s = min(getattr(failure, "retry_after_s", None) or 0.0 for failure in passing)
+    wait_s = min(failure.retry_after_s or 0.0 for failure in passing)
     span.fail(Kind.UNAVAILABLE, said, Outcome.RETRY)
     return Stop(Later(said, wait_s))

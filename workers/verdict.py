@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from orchestrator.state.records import Question
 from orchestrator.telemetry.names import Kind
-from tools.outcome import Rejected, Unavailable
+from tools.outcome import Rejected, ToolFailure, Unavailable
 
 
 @dataclass(frozen=True)
@@ -73,8 +73,13 @@ def classify(error: Exception) -> Verdict:
     if isinstance(error, Rejected):
         return Failed("rejected", str(error))
     if isinstance(error, Unavailable):
-        return Later(str(error), error.retry_after_s or 0.0)
+        return later(error)
     return Failed("unhandled", f"{type(error).__name__}: {error}")
+
+
+def later(error: ToolFailure) -> Later:
+    """What a failure that may pass means for the step: another attempt, not before the server said."""
+    return Later(str(error), error.retry_after_s or 0.0)
 
 
 def misfit(specialist: str, problem: str, then: str, now: str) -> Failed:
