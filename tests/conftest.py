@@ -1,6 +1,7 @@
-"""Settings of the developer's own shell change no test; no real model is asked; the flight table is built once."""
+"""How the suite was started changes no test; no real model is asked; the flight table is built once."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,10 @@ pytest_plugins = ["tools.testing.plugin"]
 
 for name in [name for name in os.environ if name.startswith("SUREFOOT_") and not name.startswith("SUREFOOT_TEST_")]:
     del os.environ[name]
+# A suite in the background (`make test &`, nohup) ignores signals, and so would all it starts; some tests send them.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+for number in (signal.SIGQUIT, signal.SIGHUP):
+    signal.signal(number, signal.SIG_DFL)
 settings.register_profile("suite", deadline=None)
 settings.load_profile("suite")
 DATA = Path(__file__).parents[1] / ".surefoot" / "data"

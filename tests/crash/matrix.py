@@ -126,7 +126,7 @@ class Theatre:
             wait_until(lambda: of(arrived(cell.tool), item), f"{cell}: the call has arrived")
             self.kill(cell)
         else:
-            wait_until(lambda: not self.armed.exists(), f"{cell}: the boundary is reached")
+            wait_until(self.reached, f"{cell}: the boundary is reached")
         if cell.whom != "prefork child":
             wait_until(lambda: all(process.poll() is not None for process in self.stage.workers), f"{cell}: it is dead")
             self.worker(cell)
@@ -136,9 +136,15 @@ class Theatre:
 
     def arm(self, boundary: str, whom: str, number: signal.Signals) -> None:
         """Let the next worker that reaches this boundary send itself ("process"), or its group, this signal."""
+        for before in self.reached():
+            before.unlink()
         text = self.armed.with_suffix(".written")
         text.write_text(f"{boundary}:{whom}:{number.value}")
         text.rename(self.armed)  # whole, whoever looks
+
+    def reached(self) -> list[Path]:
+        """Empty until somebody has reached the boundary; then one file, its name ends with who: `-<process id>`."""
+        return list(self.armed.parent.glob(f"{self.armed.name}.by-*"))
 
     def kill(self, cell: Cell) -> None:
         """Kill who makes the call, from outside."""

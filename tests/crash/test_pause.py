@@ -30,7 +30,7 @@ def test_who_wakes_up_late_does_nothing(theatres: Callable[[str, str], Theatre],
     theatre.worker(cell)
     theatre.arm(cell.boundary, "process" if cell.whom == "prefork child" else "group", signal.SIGSTOP)
     job = theatre.app.submit({"tool": cell.tool, "item": item}, workflow="struck")
-    wait_until(lambda: not theatre.armed.exists() and stands_still(asleep(theatre)), f"{cell}: it stands still")
+    wait_until(lambda: stands_still(theatre), f"{cell}: it stands still")
     if cell.whom != "prefork child":
         theatre.another(cell)
     if cell.in_doubt:
@@ -46,9 +46,12 @@ def test_who_wakes_up_late_does_nothing(theatres: Callable[[str, str], Theatre],
 
 
 def asleep(theatre: Theatre) -> int:
-    """The process that was told to stop."""
-    return int(Path(f"{theatre.armed}.by").read_text())
+    """The process that told itself to stop."""
+    (by,) = theatre.reached()
+    return int(by.name.rpartition("-")[2])
 
 
-def stands_still(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
+def stands_still(theatre: Theatre) -> bool:
+    if not theatre.reached():
+        return False
+    return Path(f"/proc/{asleep(theatre)}/stat").read_text().rpartition(")")[2].split()[0] == "T"

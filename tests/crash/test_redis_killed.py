@@ -1,18 +1,20 @@
 """Redis killed with SIGKILL under load: nobody needs a restart, no job is lost, no effect happens twice."""
 
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from orchestrator import Job
+from orchestrator import AsyncOrchestrator, Job
 from orchestrator.state import keys
 from orchestrator.state.client import SyncClient, without_loop
 from tests.support.ledger import effects
 from tests.support.stage import Stage, stage
+from tests.support.valkey import DURABLE
 from tests.support.waiting import wait_until
 
-DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 KILLS = 4
 
 
@@ -22,6 +24,19 @@ def order(played: Stage, number: int) -> Job:
 
 def watched(job: Job) -> list[str]:
     return [event.type for event in job.events()]
+
+
+def awaited(url: str, job_id: str) -> Any:
+    """The result as a program with an event loop waits for it."""
+
+    async def wait() -> Any:
+        app = AsyncOrchestrator(redis_url=url, workflows=("tests.support.flows",), trace=False)
+        try:
+            return await (await app.job(job_id)).result(120)
+        finally:
+            await app.close()
+
+    return asyncio.run(wait())
 
 
 def outage(played: Stage, number: int) -> None:
@@ -45,10 +60,12 @@ def left_behind(played: Stage) -> list[str]:
 
 @pytest.mark.parametrize("pool", ["asyncio", "prefork"])
 def test_a_killed_redis_loses_nothing_doubles_nothing_and_ends_nobody(tmp_path: Path, pool: str) -> None:
-    with stage(tmp_path, server_options=DURABLE) as played, ThreadPoolExecutor(8) as threads:
+    with stage(tmp_path, server_options=DURABLE) as played, ThreadPoolExecutor(16) as threads:
         worker = played.worker("--pool", pool, "--concurrency", "4")
         jobs = [order(played, number) for number in range(4)]
         watchers = [threads.submit(watched, job) for job in jobs]
+        waiting = [threads.submit(job.result, 120) for job in jobs]
+        waiting += [threads.submit(awaited, played.server.url, job.id) for job in jobs]
         for kill in range(KILLS):
             booked = len(effects(played.ledger))
             wait_until(lambda n=booked: len(effects(played.ledger)) > n, f"work goes on before kill {kill}")
@@ -64,6 +81,7 @@ def test_a_killed_redis_loses_nothing_doubles_nothing_and_ends_nobody(tmp_path: 
             f"{job.id}.{step}:2" for job in jobs for step in ("flight", "hotel", "table")
         }
         assert all(watcher.result(60)[-1] == "succeeded" for watcher in watchers)
+        assert all(len(done.result(60)) == 3 for done in waiting), "who waited all the while has the result"
         wait_until(lambda: not left_behind(played), "no index has anything left")
         assert worker.poll() is None
 

@@ -18,7 +18,7 @@ group = pytest.mark.xdist_group("redis-asyncio")
 
 
 def dies(theatre: Theatre, what: str) -> None:
-    wait_until(lambda: not theatre.armed.exists(), f"{what} is reached")
+    wait_until(theatre.reached, f"{what} is reached")
     wait_until(lambda: all(process.poll() is not None for process in theatre.stage.workers), "it is dead")
 
 
@@ -41,7 +41,7 @@ def test_a_worker_killed_while_it_undoes_leaves_nothing_and_doubles_nothing(
 ) -> None:
     theatre, item = theatres("redis", "asyncio"), f"undo-{next(ITEMS)}"
     theatre.worker(HERE)
-    theatre.armed.write_text(f"undo {boundary}:group:{signal.SIGKILL.value}")
+    theatre.arm(f"undo {boundary}", "group", signal.SIGKILL)
     job = theatre.app.submit({"tool": "book", "item": item}, workflow="undone")
     dies(theatre, f"undo {boundary}")
     theatre.worker(HERE)
@@ -55,7 +55,7 @@ def test_what_a_killed_worker_had_done_before_the_job_was_cancelled_is_undone(
 ) -> None:
     theatre, item = theatres("redis", "asyncio"), f"cut-{next(ITEMS)}"
     theatre.worker(HERE)
-    theatre.armed.write_text(f"{boundary}:group:{signal.SIGKILL.value}")
+    theatre.arm(boundary, "group", signal.SIGKILL)
     job = theatre.app.submit({"tool": "book", "item": item}, workflow="undone")
     dies(theatre, boundary)
     job.cancel()

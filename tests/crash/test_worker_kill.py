@@ -4,21 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ledger import attempts, effects
-from tests.support.stage import Stage, stage
+from tests.support.ledger import effects, in_flight
+from tests.support.stage import BROKERS, stage_on
 from tests.support.waiting import wait_until
 
 
-def in_flight(played: Stage) -> int:
-    return len(attempts(played.ledger)) - len(effects(played.ledger))
-
-
+@pytest.mark.parametrize("broker", BROKERS)
 @pytest.mark.parametrize("pool", ["asyncio", "prefork"])
-def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path, pool: str) -> None:
-    with stage(tmp_path) as played:
+def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path, pool: str, broker: str) -> None:
+    with stage_on(broker, tmp_path) as played:
         first = played.worker("--pool", pool, "--concurrency", "4")
         jobs = [played.app.submit({"item": f"bed-{i}", "seconds": 0.3}, workflow="journey") for i in range(4)]
-        wait_until(lambda: in_flight(played) >= 2, "bookings are under way")
+        wait_until(lambda: in_flight(played.ledger) >= 2, "bookings are under way")
         played.kill(first)
         played.worker("--pool", pool, "--concurrency", "4")
 

@@ -1,6 +1,7 @@
 """Jobs that ask, with real processes: people who answer at the same moment, approvals, deadlines, the command line."""
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -107,7 +108,11 @@ def test_the_command_line_asks_and_asks_again_for_what_does_not_fit(played: Stag
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 
+    for worker in played.workers:  # or the next question might come in time to be asked as well
+        worker.send_signal(signal.SIGSTOP)
     told = surefoot("answer", job.id, "--by", "ann", told="many\n2\n1\n")
+    for worker in played.workers:
+        worker.send_signal(signal.SIGCONT)
     assert '"many" is not of type "integer"' in told
     assert told.count("how many nights?") == 2
     waits_for(job, "approve")

@@ -134,3 +134,16 @@ def test_planted_secrets_are_on_no_page_of_flower(page: Page, cancelled: str) ->
     pages.append(json.dumps(page.found("")))
     for secret in (SECRET, PASSWORD):
         assert [text for text in pages if secret in text] == []
+
+
+def test_flower_hears_of_steps_again_after_redis_was_killed(page: Page, cancelled: str) -> None:
+    page.stage.server.kill()
+    page.stage.server.start()
+
+    def heard() -> bool:
+        """What happens before Flower listens again it never hears of."""
+        job = page.stage.app.submit(Order(item="bed"), workflow="journey")
+        job.result(60)
+        return any(one["state"] == "SUCCESS" for one in page.found(job.id))
+
+    wait_until(heard, "Flower shows a job that ran after the kill")

@@ -106,10 +106,11 @@ class Fleet(RuleBasedStateMachine):
         nothing_left_behind(self.stores)
 
     def all_ended(self) -> bool:
+        for play in self.plays.values():
+            play.answer()  # what was open at the last look: the sweep may take defaults
         self.sweep()
         self.received(random.Random(0))
         for play in self.plays.values():
-            play.answer()
             play.commit()
             play.look()
         return all(play.record.status.final and not play.record.undo.pending for play in self.plays.values())

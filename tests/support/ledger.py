@@ -34,6 +34,11 @@ def effects(path: Path) -> list[tuple[str, str]]:
     return _rows(path, "SELECT key, item FROM effect ORDER BY key")
 
 
+def in_flight(path: Path) -> int:
+    """How many calls have reached a tool and have no effect yet."""
+    return len(attempts(path)) - len(effects(path))
+
+
 def _rows(path: Path, query: str) -> list[Any]:
     with sqlite3.connect(path, timeout=60) as db:
         tables = db.execute("SELECT count(*) FROM sqlite_master WHERE name IN ('effect', 'attempt')").fetchone()[0]
