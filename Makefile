@@ -50,7 +50,7 @@ lock:                                     ## renew the hashed locks (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 --upgrade \
 		--overrides requirements-overrides.txt pyproject.toml --extra travel -o requirements.lock
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 --upgrade \
-		--overrides requirements-overrides.txt -c requirements.lock pyproject.toml --extra travel --extra postgres --extra llm --extra otlp-grpc --group dev -o requirements-dev.lock
+		--overrides requirements-overrides.txt -c requirements.lock pyproject.toml --extra travel --extra postgres --extra llm --extra otlp-grpc --extra router --group dev -o requirements-dev.lock
 	printf 'setuptools\n' | uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 -c requirements-dev.lock - -o requirements-build.lock
 
 clean:                                    ## remove what the commands above made

@@ -31,6 +31,7 @@ DOORS = {
     "h11": ["tools/testing/wire.py"],
     "pytest": ["tools/testing/plugin.py"],
     "pydantic_ai": ["workers/models.py"],
+    "wordllama": ["orchestrator/patterns/embedding.py"],
     "openai": [],
     "anthropic": [],
     "google": [],

@@ -1,6 +1,7 @@
 """Four ways to write a plan: plain plans, and the three patterns here, each usable as `Workflow(plan=...)`."""
 
 from orchestrator.patterns.deciders import by_embedding, by_rules
+from orchestrator.patterns.embedding import wordllama
 from orchestrator.patterns.modelled import by_model
 from orchestrator.patterns.planning import Draft, PlanExecuteSolve, Planned, PlannedStep
 from orchestrator.patterns.router import Label, Routed, Router, Routing
@@ -31,4 +32,5 @@ __all__ = [
     "by_embedding",
     "by_model",
     "by_rules",
+    "wordllama",
 ]

@@ -28,15 +28,17 @@ def by_embedding(
     """As sure of a route as the request is near to the nearest of its examples (cosine, 0 where it is negative).
 
     Args:
-        embed: texts -> a vector each, plain or async.
+        embed: texts -> a vector each, plain or async; `wordllama()` needs no network.
         examples: route -> requests that need it.
         text: what of a request is compared.
     """
     listed = [(route, example) for route, each in examples.items() for example in each]
+    known: Vectors = []
 
     async def decide(situation: Situation) -> Routing:
-        made = embed([text(situation.request), *(example for _, example in listed)])
-        asked, *known = await made if inspect.isawaitable(made) else made
+        nonlocal known
+        known = known or await _vectors(embed, [example for _, example in listed])  # they stay what they are
+        (asked,) = await _vectors(embed, [text(situation.request)])
         nearest: dict[str, tuple[float, str]] = {}
         for (route, example), vector in zip(listed, known, strict=True):
             nearest[route] = max(nearest.get(route, (0.0, "")), (_cosine(asked, vector), example))
@@ -45,6 +47,11 @@ def by_embedding(
         return Routing(labels=labels, why=f"nearest examples: {why or 'none'}")
 
     return decide
+
+
+async def _vectors(embed: Embed, texts: Sequence[str]) -> Vectors:
+    made = embed(texts)
+    return await made if inspect.isawaitable(made) else made
 
 
 def _cosine(one: Sequence[float], other: Sequence[float]) -> float:

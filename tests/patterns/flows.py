@@ -18,8 +18,10 @@ from orchestrator.patterns import (
     Routing,
     Situation,
     Supervisor,
+    by_embedding,
     by_model,
     by_rules,
+    wordllama,
 )
 from workers import StepContext, specialist
 
@@ -112,6 +114,21 @@ Workflow(
     "routed-unsure",
     request=Wish,
     plan=Router(ROUTES, decide=as_told, fallback="full", threshold=0.7, most=2, join="sum"),
+)
+EXAMPLES = {
+    "air": ["a flight there and back", "when does the plane leave?"],
+    "sky": ["will it rain?", "how warm is it there?"],
+    "bed": ["a hotel room", "where do we sleep for two nights?"],
+}
+Workflow(
+    "routed-by-embedding",
+    request=Wish,
+    plan=Router(
+        [*EXAMPLES, "sum"],
+        decide=by_embedding(wordllama(), EXAMPLES, text=lambda wish: wish.text),
+        fallback="sum",
+        threshold=0.4,
+    ),
 )
 
 

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.understanding import REQUESTS, TODAY, accuracy, fixed
+from benchmarks import routing
+from benchmarks.understanding import REQUESTS, ROUTED, TODAY, accuracy, fixed
 from workers.trip.request import TripRequest
 from workers.trip.understanding import dates, money, party, understand
 
@@ -28,6 +29,15 @@ def test_the_file_is_understood_field_by_field(capsys: pytest.CaptureFixture[str
         sys.stdout.write(f"\nunderstood by rules: {told}\n")
     assert len(REQUESTS) == 100
     assert {name for name, count in counted.items() if count["missing"] or count["wrong"]} == set()
+
+
+async def test_the_embedding_finds_the_parts_that_a_request_asks_for(capsys: pytest.CaptureFixture[str]) -> None:
+    counted = await routing.accuracy(ROUTED, routing.EMBEDDING)
+    with capsys.disabled():
+        told = ", ".join(f"{name} {count['right']}" for name, count in counted.items())
+        sys.stdout.write(f"\nrouted by embedding, of {len(ROUTED)}: {told}\n")
+    assert counted[routing.SOME]["right"] >= 20
+    assert counted[routing.ALL]["right"] >= 90
 
 
 @settings(deadline=None)
