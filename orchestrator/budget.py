@@ -9,7 +9,7 @@ from typing import Any, Literal, Self, get_args
 from orchestrator.errors import InvalidRequest
 
 MICRO = 1_000_000
-KINDS = ("steps", "tool_calls", "tokens", "input_tokens", "output_tokens", "usd")
+KINDS = ("steps", "tool_calls", "tokens", "input_tokens", "output_tokens", "usd", "answer_bytes")
 TOOLS = "tools/"
 """Before a glob of tools: the kind of its own ceiling."""
 DAY = "day/"
@@ -51,6 +51,7 @@ class Budget:
         output_tokens: model tokens received.
         seconds: wall-clock seconds from submission, time spent waiting for a person not counted.
         usd: money in US dollars, for models and for tools with a price.
+        answer_bytes: bytes of the answers of all tools, as JSON.
         at_ceiling: what happens at a ceiling. `fail` (the default): the job fails, keeps what it finished, and can be
             resumed. `ask`: the steps that need more wait for a person to raise it. `finish`: no new work; the plan's
             last step makes what it can of the rest.
@@ -64,6 +65,7 @@ class Budget:
     output_tokens: int | None = None
     seconds: float | None = None
     usd: float | None = None
+    answer_bytes: int | None = None
     at_ceiling: AtCeiling | None = None
 
     def __post_init__(self) -> None:
@@ -164,6 +166,7 @@ class Spend:
     input_tokens: Amount
     output_tokens: Amount
     usd: Amount
+    answer_bytes: Amount
     tools: Mapping[str, Amount] = field(default_factory=dict[str, Amount])
     undo: Amount = NONE
     undo_usd: Amount = NONE

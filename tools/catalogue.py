@@ -12,7 +12,7 @@ import structlog
 
 from tools.config import Extras
 from tools.effects import Effect
-from tools.outcome import OutcomeUnknown, Rejected, ToolFailure
+from tools.outcome import CutOff, OutcomeUnknown, Rejected, ToolFailure
 from tools.schema import InvalidSchema, Schema
 from tools.way import Said, Way
 
@@ -46,6 +46,7 @@ class Tool:
         digest: of description and schemas; another digest is another tool.
         price_micro_usd: what a call costs, micro-USD; None where its server's configuration does not say.
         timeout_s: the longest a call may take.
+        most_bytes: how large an answer may be, bytes of JSON.
         lookup: the tool that answers what became of a key.
         about: of a look-up, the argument that takes the key it is asked about.
     """
@@ -58,6 +59,7 @@ class Tool:
     digest: str
     price_micro_usd: int | None
     timeout_s: float
+    most_bytes: int
     lookup: str | None
     caller: Caller = field(repr=False, compare=False)
     arguments: Schema | InvalidSchema = field(repr=False, compare=False)
@@ -86,6 +88,7 @@ class Tool:
         timeout_s: float,
         said: Said | None = None,
         ours: Callable[[], bool] = lambda: True,
+        most_bytes: int | None = None,
     ) -> Any:
         """Call it once. Returns the structured answer, else its text, else its content as a list.
 
@@ -95,14 +98,23 @@ class Tool:
             timeout_s: what is left for it; its server's own limit holds too.
             said: goes on with a call that raised NeedsInput.
             ours: asked just before it is sent; where it says no, the call is unavailable.
+            most_bytes: how large its answer may be, if that is less than any answer's.
 
         Raises:
             Rejected: a definite no.
             Unavailable: certainly not executed.
             OutcomeUnknown: sent, and nobody knows.
+            CutOff: executed, with a larger answer than `most_bytes`.
             NeedsInput: it asks a person first.
         """
-        return await self.caller.call(self, dict(arguments), Way(key, min(timeout_s, self.timeout_s), said, ours))
+        if most_bytes is not None and most_bytes >= self.most_bytes:
+            most_bytes = None
+        way = Way(key, min(timeout_s, self.timeout_s), said, ours, most_bytes)
+        return await self.caller.call(self, dict(arguments), way)
+
+    def too_large(self, way: Way, why: str) -> ToolFailure:
+        """The outcome of a call whose answer is larger than this call's may be, or else than any may be."""
+        return self.unusable(why) if way.most_bytes is None else CutOff(self.name, way.most_bytes)
 
     def unusable(self, why: str) -> ToolFailure:
         """The outcome of a call that was executed, and whose answer cannot be used.
@@ -115,7 +127,7 @@ class Tool:
         return kind(self.name, f"it was executed, but {why}")
 
 
-def described(server: str, listed: "Listed", extras: Extras, effect: Effect, caller: Caller) -> Tool:
+def described(server: str, listed: "Listed", extras: Extras, effect: Effect, caller: Caller, most_bytes: int) -> Tool:
     """A tool from what its server lists and its configuration adds."""
     said = [listed.name, listed.description, listed.input_schema, listed.output_schema]
     key_argument, about = _places(listed, extras)
@@ -130,6 +142,7 @@ def described(server: str, listed: "Listed", extras: Extras, effect: Effect, cal
         digest=hashlib.sha256(json.dumps(said, sort_keys=True).encode()).hexdigest()[:16],
         price_micro_usd=extras.price_micro_usd(listed.name),
         timeout_s=extras.timeout_s,
+        most_bytes=most_bytes,
         lookup=f"{server}.{lookup}" if lookup else None,
         caller=caller,
         arguments=_compiled(shown),

@@ -93,17 +93,17 @@ class LocalServer:
             raise Rejected(self.name, said) from error
 
     def _tool(self, name: str, function: Callable[..., Any]) -> Tool:
-        extras, call = self._config.surefoot, Call(function, self._answer_bytes)
+        extras, call = self._config.surefoot, Call(function)
         listed = Signature(name, inspect.getdoc(function), call.schema)
         effect = configured(name, extras.effects) or cast("Effect", getattr(function, MARK))
-        return described(self.name, listed, extras, effect, call)
+        return described(self.name, listed, extras, effect, call, self._answer_bytes)
 
 
 class Call:
     """Calls one function."""
 
-    def __init__(self, function: Callable[..., Any], answer_bytes: int) -> None:
-        self._function, self._answer_bytes = function, answer_bytes
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
         self._keyed = KEY in inspect.signature(function).parameters
         self._waits = inspect.iscoroutinefunction(function)
         self._parameters = _parameters(function)
@@ -128,7 +128,7 @@ class Call:
         except Exception as error:  # a function of the user's: it may raise anything
             log.exception("a tool of this process failed", tool=tool.name)
             raise Rejected(tool.name, f"{type(error).__name__}: {error}") from error
-        return self._plain(tool, answer)
+        return self._plain(tool, answer, way)
 
     def _given(self, name: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
@@ -147,15 +147,15 @@ class Call:
                 raise OutcomeUnknown(name, f"no answer within {timeout_s:g} s") from error
             raise
 
-    def _plain(self, tool: Tool, answer: Any) -> Any:
+    def _plain(self, tool: Tool, answer: Any, way: Way) -> Any:
         """As JSON would bring it, and no more of it than is allowed."""
         try:
             carried = to_json(answer, inf_nan_mode="null")
         except PydanticSerializationError as error:
             raise tool.unusable(f"its answer is not JSON: {error}") from error
-        if len(carried) > self._answer_bytes:
-            said = f"its answer has {len(carried):,} bytes, more than {self._answer_bytes:,}"
-            raise tool.unusable(f"{said} (SUREFOOT_ANSWER_BYTES)")
+        if len(carried) > (way.most_bytes or tool.most_bytes):
+            said = f"its answer has {len(carried):,} bytes, more than {tool.most_bytes:,}"
+            raise tool.too_large(way, f"{said} (SUREFOOT_ANSWER_BYTES)")
         return from_json(carried)
 
 

@@ -34,6 +34,17 @@ class OutcomeUnknown(ToolFailure):
     """Sent, and nobody knows what came of it: repeated with the same key if the effect allows it, else in doubt."""
 
 
+class CutOff(OutcomeUnknown):
+    """Executed, but its answer is larger than this call may bring: it was not read any further.
+
+    Asked again with the same key and more room, it brings its answer.
+    """
+
+    def __init__(self, tool: str, most_bytes: int) -> None:
+        super().__init__(tool, f"it was executed, but its answer has more than {most_bytes:,} bytes")
+        self.most_bytes = most_bytes
+
+
 class NeedsInput(Exception):
     """The tool asks a person before it goes on (MCP input_required)."""
 

@@ -26,8 +26,8 @@ from tools.effects import classify
 from tools.failure import failure, list_changed, session_lost
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.schema import InvalidSchema
-from tools.transport import KEY_META, TOO_LARGE
-from tools.way import Said, Way
+from tools.transport import BYTES_META, KEY_META, TOO_LARGE
+from tools.way import Way
 
 Result = CallToolResult | InputRequiredResult
 RESULT: TypeAdapter[Result] = TypeAdapter(Result)
@@ -69,27 +69,27 @@ class RemoteServer:
 
     async def call(self, tool: Tool, arguments: dict[str, Any], way: Way) -> Any:
         """Send one call with its key, and read what came of it, all within one time limit."""
-        request, sent = _request(tool, arguments, way.key, way.said), False
+        request, sent = _request(tool, arguments, way), False
         try:
             async with asyncio.timeout(way.timeout_s), self._slots:
                 life = await self._connection.opened()
                 way.check(tool.name)
                 sent = True
-                result = await self._exchange(tool, life, request)
+                result = await self._exchange(tool, life, request, way)
         except TimeoutError as error:
             if sent:
                 raise OutcomeUnknown(tool.name, f"no answer within {way.timeout_s:g} s") from error
             raise Unavailable(tool.name, f"{self.name} was not free within {way.timeout_s:g} s: not sent") from error
-        return _answer(tool, result, self._answer_bytes)
+        return _answer(tool, result, way)
 
-    async def _exchange(self, tool: Tool, life: Life, request: CallToolRequest) -> Result:
+    async def _exchange(self, tool: Tool, life: Life, request: CallToolRequest, way: Way) -> Result:
         """One request and its result. The session's own `call_tool` would check the answer with a slower validator."""
         try:
             return await self._unbroken(life.client.session.send_request(request, RESULT))
         except MCPError as error:
             self._learn(life, error)
             if error.code == TOO_LARGE:
-                raise tool.unusable(error.message) from error
+                raise tool.too_large(way, error.message) from error
             raise failure(tool.name, error) from error
         except ValidationError as error:
             said = "; ".join(f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()[:3])
@@ -138,7 +138,8 @@ class RemoteServer:
             where = ".".join(map(str, error.errors()[0]["loc"]))
             raise Rejected(self.name, f"its list of tools is not valid MCP: {where}") from error
         effects = [classify(one.name, one.annotations, trust=extras.trust, effects=extras.effects) for one in listed]
-        return [described(self.name, one, extras, effect, self) for one, effect in zip(listed, effects, strict=True)]
+        found = zip(listed, effects, strict=True)
+        return [described(self.name, one, extras, effect, self, self._answer_bytes) for one, effect in found]
 
     async def _page(self, life: Life, cursor: str | None) -> tuple[Sequence[ListedTool], str | None]:
         try:
@@ -151,9 +152,10 @@ class RemoteServer:
         return page.tools, page.next_cursor
 
 
-def _request(tool: Tool, arguments: dict[str, Any], key: str, said: Said | None) -> CallToolRequest:
+def _request(tool: Tool, arguments: dict[str, Any], way: Way) -> CallToolRequest:
     """The request. What JSON cannot carry would end the connection for all who share it."""
-    arguments = {**arguments, tool.key_argument: key} if tool.key_argument else arguments
+    said, most_bytes = way.said, way.most_bytes
+    arguments = {**arguments, tool.key_argument: way.key} if tool.key_argument else arguments
     try:
         json.dumps(arguments, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -164,7 +166,7 @@ def _request(tool: Tool, arguments: dict[str, Any], key: str, said: Said | None)
             arguments=arguments,
             input_responses={key: _response(answer) for key, answer in said.answers.items()} if said else None,
             request_state=said.request_state if said else None,
-            _meta={KEY_META: key},
+            _meta={KEY_META: way.key} if most_bytes is None else {KEY_META: way.key, BYTES_META: most_bytes},
         )
     )
 
@@ -173,7 +175,7 @@ def _response(answer: Any) -> ElicitResult:
     return ElicitResult(action="decline") if answer is None else ElicitResult(action="accept", content=dict(answer))
 
 
-def _answer(tool: Tool, result: Result, most_bytes: int) -> Any:
+def _answer(tool: Tool, result: Result, way: Way) -> Any:
     """What a specialist gets of a result."""
     if isinstance(result, InputRequiredResult):
         raise _needs_input(tool.name, result)
@@ -188,8 +190,9 @@ def _answer(tool: Tool, result: Result, most_bytes: int) -> Any:
     if answer is None:
         plain = len(texts) == len(result.content)
         answer = "\n".join(texts) if plain else [block.model_dump(mode="json") for block in result.content]
-    if (size := len(to_json(answer))) > most_bytes:
-        raise tool.unusable(f"its answer has {size:,} bytes, more than {most_bytes:,} (SUREFOOT_ANSWER_BYTES)")
+    if (size := len(to_json(answer))) > (way.most_bytes or tool.most_bytes):
+        said = f"its answer has {size:,} bytes, more than {tool.most_bytes:,} (SUREFOOT_ANSWER_BYTES)"
+        raise tool.too_large(way, said)
     return answer
 
 

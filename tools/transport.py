@@ -16,6 +16,8 @@ from pydantic_core import from_json
 
 log = structlog.get_logger(__name__)
 KEY_META = "io.surefoot/idempotency-key"
+BYTES_META = "io.surefoot/answer-bytes"
+"""How much of its answer a call may read, where that is less than usual; a server may cut it short itself."""
 HTTP_FAILED, TRANSPORT_FAILED, TOO_LARGE = -32_099, -32_098, -32_097
 """Codes of the errors made here; the range is the one JSON-RPC leaves to implementations."""
 NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout, httpx2.UnsupportedProtocol)
@@ -103,13 +105,15 @@ class Isolating(httpx2.AsyncBaseTransport):
             return None
         fields = cast("dict[str, Any]", message)
         calls = fields["method"] == "tools/call"
-        wire_bytes = wire_limit(self._answer_bytes)
+        meta: dict[str, Any] = (fields["params"].get("_meta") or {}) if calls else {}
+        answer_bytes = meta.get(BYTES_META, self._answer_bytes)
+        wire_bytes = wire_limit(answer_bytes)
         return Asked(
             id=fields["id"],
             method=fields["method"],
-            key=(fields["params"].get("_meta") or {}).get(KEY_META) if calls else None,
+            key=meta.get(KEY_META),
             most_bytes=wire_bytes if calls else max(wire_bytes, LISTING_BYTES),
-            told_bytes=self._answer_bytes if calls else LISTING_BYTES,
+            told_bytes=answer_bytes if calls else LISTING_BYTES,
         )
 
     async def _unasked(self, request: httpx2.Request) -> httpx2.Response:

@@ -28,6 +28,7 @@ class Way:
         key: its deduplication key.
         timeout_s: what is left for it, seconds.
         said: what it goes on with, if it asked something.
+        most_bytes: how large its answer may be, where that is less than the process allows.
         ours: whether it may still be sent, asked at the last moment: a process that was stopped in between cannot know
             what others have done meanwhile.
     """
@@ -36,6 +37,7 @@ class Way:
     timeout_s: float
     said: Said | None = None
     ours: Callable[[], bool] = lambda: True
+    most_bytes: int | None = None
 
     def check(self, tool: str) -> None:
         """Before it is sent.

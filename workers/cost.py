@@ -10,7 +10,7 @@ from workers.verdict import Failed, Stop
 
 
 def cost_of(tool: Tool, claim: Claim, prices: Prices) -> Cost:
-    """One call, also for each ceiling of single tools that it falls under, at the price of its server or of the table.
+    """One call with the largest answer, also for each ceiling of single tools, at its server's or the table's price.
 
     Raises:
         Stop: it has no price, and what has none is refused.
@@ -20,4 +20,4 @@ def cost_of(tool: Tool, claim: Claim, prices: Prices) -> Cost:
         price = prices.call(tool.name) if tool.price_micro_usd is None else tool.price_micro_usd
     except UnknownPrice as error:
         raise Stop(Failed("rejected", str(error))) from error
-    return Cost(globs=globs, micro_usd=price)
+    return Cost(globs=globs, micro_usd=price, answer_bytes=tool.most_bytes)

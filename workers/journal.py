@@ -2,17 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from orchestrator.prices import Prices
-from orchestrator.state.calls import LOOK_UP, NOTHING, Cost, Recorded
+from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, Cost, Recorded
 from orchestrator.state.records import encode
 from orchestrator.telemetry import Span, Spans, names
 from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.telemetry.redaction import as_text
 from orchestrator.workflow import Profile
 from tools.effects import Effect
-from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
+from tools.outcome import CutOff, NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
 from workers.cost import cost_of
 from workers.doubt import Doubt, Known, told
@@ -86,8 +87,10 @@ class Journal:
                 if tool.effect is Effect.UNSAFE:
                     doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, key)
                     return await self._told_of(doubt, tool.lookup, span)
-                await self._record.begin(call, self._cost(tool), tool.effect.value, span)
-                return Known(happened=True, result=await self._sent(tool, arguments, call.number, timeout_s, key))
+                begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
+                return Known(
+                    happened=True, result=await self._sent(tool, arguments, call.number, begun, timeout_s, key)
+                )
             except (Unavailable, OutcomeUnknown) as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(later(error)) from error
@@ -158,7 +161,7 @@ class Journal:
                 raise Rejected(tool.name, str(begun.value))
             return begun.value
         try:
-            return await self._sent(tool, arguments, call.number, timeout_s)
+            return await self._sent(tool, arguments, call.number, begun, timeout_s)
         except OutcomeUnknown as error:
             span.fail(Kind.OUTCOME_UNKNOWN, str(error), Outcome.RETRY)
             if unsafe:
@@ -167,13 +170,17 @@ class Journal:
                     return known.result
             raise Stop(later(error)) from error
 
-    async def _sent(self, tool: Tool, arguments: dict[str, Any], number: int, timeout_s: float, key: str = "") -> Any:
+    async def _sent(
+        self, tool: Tool, arguments: dict[str, Any], number: int, begun: Begun, timeout_s: float, key: str = ""
+    ) -> Any:
         """Send a call that was begun, and settle it whatever comes of it."""
-        cost = self._cost(tool)
+        cost, room = begun.cost, begun.cost.answer_bytes or None
         try:
             key = key or self._record.key(number)
             with self._record.meter.sending(tool.name, cost):
-                answer = await tool.call(arguments, key=key, timeout_s=timeout_s, ours=lambda: self._record.sure)
+                answer = await tool.call(
+                    arguments, key=key, timeout_s=timeout_s, ours=lambda: self._record.sure, most_bytes=room
+                )
         except Rejected as error:
             await self._record.settle(number, "rejected", str(error), cost)
             raise
@@ -185,8 +192,9 @@ class Journal:
             raise Stop(
                 Failed("needs input", f"{tool.name} asks for input, which this version cannot pass on")
             ) from error
-        except OutcomeUnknown:
-            await self._record.settle(number, "unknown", None, cost)
+        except OutcomeUnknown as error:
+            read = cost if isinstance(error, CutOff) else replace(cost, answer_bytes=0)
+            await self._record.settle(number, "unknown", None, read)
             raise
         await self._record.settle(number, "done", answer, cost)
         return answer
@@ -227,7 +235,7 @@ class Journal:
         try:
             tool = await self._tools.find(lookup, (lookup,))
             begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
-            known = told(await self._sent(tool, {tool.about: doubt.key}, call.number, tool.timeout_s))
+            known = told(await self._sent(tool, {tool.about: doubt.key}, call.number, begun, tool.timeout_s))
         except (Unavailable, OutcomeUnknown) as error:
             return self._asked(later(error))
         except Rejected:

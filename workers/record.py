@@ -1,5 +1,7 @@
 """What one attempt of a step writes down of its calls, to tools and to models, before and after each is sent."""
 
+import asyncio
+
 from orchestrator.budget import named
 from orchestrator.state.calls import Begun, CallStore, Cost, State
 from orchestrator.state.records import Claim
@@ -10,6 +12,9 @@ from workers.leases import Held
 from workers.meter import Meter
 from workers.replay import Call, Replay
 from workers.verdict import Failed, Lost, Stop
+
+BUSY_S = 0.05
+"""How often a call asks again for the bytes that others may not use."""
 
 
 class Record:
@@ -48,12 +53,14 @@ class Record:
         return await self._store.answer(self._lease, question_id)
 
     async def begin(self, call: Call, cost: Cost, effect: str, span: Span) -> Begun:
-        """Reserve what a call may cost, and record that it is going to be sent.
+        """Reserve what a call may cost, and record that it is going to be sent; wait while others hold what it needs.
 
         Raises:
             Stop: a ceiling is reached, the step is not ours any more, or the number is another call's.
         """
-        begun = await self._store.begin(self._lease, call.number, call.asked, call.tool, cost, effect)
+        words = (self._lease, call.number, call.asked, call.tool, cost, effect)
+        while (begun := await self._store.begin(*words)).answer == "BUSY":  # noqa: ASYNC110 - others hold it elsewhere
+            await asyncio.sleep(BUSY_S)
         if begun.over:
             self.meter.refused(begun.over.kind)
             raise Stop(stopped(self.claim, self.step, begun.over))

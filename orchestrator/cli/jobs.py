@@ -31,6 +31,9 @@ PATTERNS = {"router": "-router", "specialists": "", "plan": "-plan", "supervisor
 """What the name of a workflow ends with where it comes in several patterns."""
 AtCeiling = Annotated[str | None, typer.Option(help="what happens at a ceiling: fail, ask or finish")]
 Usd = Annotated[float | None, typer.Option(help="ceiling of money, US dollars")]
+InputTokens = Annotated[int | None, typer.Option(help="ceiling of tokens sent to models")]
+OutputTokens = Annotated[int | None, typer.Option(help="ceiling of tokens received from models")]
+AnswerBytes = Annotated[int | None, typer.Option(help="ceiling of bytes of tools' answers")]
 
 
 def submit(
@@ -46,6 +49,9 @@ def submit(
     tokens: Tokens = None,
     seconds: Seconds = None,
     usd: Usd = None,
+    input_tokens: InputTokens = None,
+    output_tokens: OutputTokens = None,
+    answer_bytes: AnswerBytes = None,
     at_ceiling: AtCeiling = None,
     as_json: AsJson = False,
 ) -> None:
@@ -56,7 +62,8 @@ def submit(
     if pattern not in PATTERNS:
         raise InvalidRequest(f"--pattern {pattern!r}: one of {', '.join(PATTERNS)}")
     ceilings = {"steps": steps, "tool_calls": tool_calls, "tools": _calls(tool), "tokens": tokens, "usd": usd}
-    budget = Budget.of({**ceilings, "seconds": seconds, "at_ceiling": at_ceiling})
+    others = {"input_tokens": input_tokens, "output_tokens": output_tokens, "answer_bytes": answer_bytes}
+    budget = Budget.of({**ceilings, **others, "seconds": seconds, "at_ceiling": at_ceiling})
     flow = workflow + PATTERNS[pattern]
     job = Orchestrator().submit(_request(request), workflow=flow, budget=budget, tenant=tenant, key=key)
     if not wait:
@@ -164,14 +171,18 @@ def resume(
     tokens: Tokens = None,
     seconds: Seconds = None,
     usd: Usd = None,
+    input_tokens: InputTokens = None,
+    output_tokens: OutputTokens = None,
+    answer_bytes: AnswerBytes = None,
 ) -> None:
     """Go on with a failed job where it stopped, with a larger budget if one is given.
 
     Example: surefoot resume JOB --tool-calls 40
     """
     job = Orchestrator().job(job_id)
-    tools = _calls(tool)
-    job.resume(Budget(steps=steps, tool_calls=tool_calls, tools=tools, tokens=tokens, seconds=seconds, usd=usd))
+    ceilings = {"steps": steps, "tool_calls": tool_calls, "tools": _calls(tool), "tokens": tokens, "usd": usd}
+    others = {"input_tokens": input_tokens, "output_tokens": output_tokens, "answer_bytes": answer_bytes}
+    job.resume(Budget.of({**ceilings, **others, "seconds": seconds}))
     console.print(render.coloured(job.status))
 
 
@@ -185,6 +196,9 @@ def fork(
     tokens: Tokens = None,
     seconds: Seconds = None,
     usd: Usd = None,
+    input_tokens: InputTokens = None,
+    output_tokens: OutputTokens = None,
+    answer_bytes: AnswerBytes = None,
     as_json: AsJson = False,
 ) -> None:
     """A new job that goes on behind finished steps of another one, with keys and a budget of its own.
@@ -194,8 +208,9 @@ def fork(
     changes = _request(request)
     if not isinstance(changes, dict):
         raise InvalidRequest(f"--request {request!r} is no JSON object of fields")
-    tools = _calls(tool)
-    budget = Budget(steps=steps, tool_calls=tool_calls, tools=tools, tokens=tokens, seconds=seconds, usd=usd)
+    ceilings = {"steps": steps, "tool_calls": tool_calls, "tools": _calls(tool), "tokens": tokens, "usd": usd}
+    others = {"input_tokens": input_tokens, "output_tokens": output_tokens, "answer_bytes": answer_bytes}
+    budget = Budget.of({**ceilings, **others, "seconds": seconds})
     job = Orchestrator().job(job_id).fork(after, changes, budget)
     _print_json({"id": job.id, "status": job.status}) if as_json else console.print(job.id)
 

@@ -1,7 +1,7 @@
 """The journal of calls in the record: begin reserves and records the intent, settle keeps the answer."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from orchestrator.budget import TOOLS, Over, named
@@ -15,7 +15,7 @@ State = Literal["done", "rejected", "unknown", "unsent"]
 
 @dataclass(frozen=True)
 class Cost:
-    """What a call costs: calls, also for each glob of tools that has a ceiling, model tokens, money in micro-USD.
+    """What a call costs: calls, also for each glob of tools that has a ceiling, tokens, micro-USD, bytes of its answer.
 
     What undoes something is counted apart, on the allowance that the job has for it.
     """
@@ -27,6 +27,7 @@ class Cost:
     globs: tuple[str, ...] = ()
     undo: int = 0
     undo_micro_usd: int = 0
+    answer_bytes: int = 0
 
     def __str__(self) -> str:
         """As the scripts read it: what is most special first, since the first ceiling that is reached is named."""
@@ -34,6 +35,7 @@ class Cost:
         amounts |= {"input_tokens": self.input_tokens, "output_tokens": self.output_tokens}
         amounts |= {"tool_calls": self.tool_calls, "tokens": self.input_tokens + self.output_tokens}
         amounts |= {"usd": self.micro_usd, "undo": self.undo, "undo_usd": self.undo_micro_usd}
+        amounts |= {"answer_bytes": self.answer_bytes}
         return ",".join(f"{kind}={amount}" for kind, amount in amounts.items() if amount)
 
 
@@ -49,7 +51,8 @@ class Begun:
     GO and AGAIN (`before`: unknown, begun or unsent) mean send it, and `low` names the kinds of which 80 % are used now
     for the first time; it was begun `sends` times, now at `at_ms` since 1970. REPLAY brings the stored `value` of a
     call that was `before` done or rejected; OVER says which ceiling is reached (`over`), STALE and DEAD say why in
-    `before`; DIVERGED names the tool that has this number.
+    `before`; DIVERGED names the tool that has this number; BUSY: calls under way hold the bytes that are left.
+    `cost` is what was reserved: it may have fewer bytes for the answer than were asked.
     """
 
     answer: str
@@ -59,6 +62,7 @@ class Begun:
     over: Over | None = None
     sends: int = 0
     at_ms: int = 0
+    cost: Cost = NOTHING
 
 
 @dataclass(frozen=True)
@@ -119,7 +123,8 @@ class CallStore:
         if answer not in {"GO", "AGAIN"}:
             return Begun(answer, before)
         low = tuple(kind.decode() for kind in row[2])
-        return Begun(answer, before, low=low, sends=row[3], at_ms=row[4])
+        cost = replace(cost, answer_bytes=row[5])
+        return Begun(answer, before, low=low, sends=row[3], at_ms=row[4], cost=cost)
 
     async def recall(self, lease: Lease) -> list[Recorded]:
         """What the attempts of this step have asked so far, by number."""
@@ -151,10 +156,15 @@ class CallStore:
         await self._scripts.run("emit", lease.job_id, lease.step, message)
 
     async def settle(self, lease: Lease, number: int, state: State, value: Any, cost: Cost) -> str:
-        """After a call. Answers OK, STALE, DEAD, or OVERRUN and which amount is more than was reserved."""
-        row = await self._scripts.run(
-            "call_settle", lease.job_id, lease.step, lease.fence, number, state, encode(value), str(cost)
-        )
+        """After a call. Answers OK, STALE, DEAD, or OVERRUN and which amount is more than was reserved.
+
+        `cost` has the most bytes that the answer may have; what is kept of it counts.
+        """
+        text = encode(value)
+        if state in {"done", "rejected"}:
+            cost = replace(cost, answer_bytes=min(cost.answer_bytes, len(text.encode())))
+        words = (lease.job_id, lease.step, lease.fence, number, state, text, str(cost))
+        row = await self._scripts.run("call_settle", *words)
         if row[0] == b"OVERRUN":
             kind, used, reserved = (word.decode() for word in row[1:])
             return f"OVERRUN {used} {named(kind)}, at most {reserved} could be expected"

@@ -101,7 +101,7 @@ def test_a_ceiling_is_said_and_a_larger_one_goes_on(machine: Machine) -> None:
     assert " of 9 (" in said
     failed = json.loads(machine.run("jobs", "--status", "failed", "--json"))[0]
     assert (failed["reason"], failed["spend"]["tool_calls"]["spent"]) == ("budget", 6)
-    machine.run("resume", failed["id"], "--tool-calls", "60")
+    machine.run("resume", failed["id"], "--tool-calls", "60", "--answer-bytes", "9000000")
     machine.run("watch", failed["id"])
     assert len(machine.bookings(failed["id"])) == 6
 

@@ -3,6 +3,7 @@
 import pytest
 
 from orchestrator import Budget, BudgetExhausted, InvalidRequest, Job, JobFailed, WaitingForInput
+from orchestrator.budget import Amount
 from tests.support.ledger import attempts, effects
 from tests.support.stage import Stage
 from tests.support.waiting import wait_until
@@ -102,6 +103,21 @@ def test_the_price_table_is_counted_and_what_it_refuses_is_not_sent(played: Stag
     ):
         job.result(90)
     assert (job.spend.usd.spent, len(sent(played, job))) == (10_000, 1)
+
+
+def test_answers_are_read_up_to_the_ceiling_of_bytes_and_all_is_done_once_it_is_raised(played: Stage) -> None:
+    job = played.app.submit(BED, workflow="journey", budget=Budget(answer_bytes=100))
+    with pytest.raises(BudgetExhausted, match="answer bytes 100 of 100"):
+        job.result(90)
+    assert job.spend.answer_bytes == Amount(100, 0, 100)
+    job.resume(Budget(answer_bytes=5_000))
+    assert len(job.result(90)) == 3
+    assert 100 < job.spend.answer_bytes.spent < 5_000
+    assert len([key for key, _ in effects(played.ledger) if key.startswith(job.id)]) == 3
+
+    job = asks(played, answer_bytes=100)
+    job.answer(answer_bytes=5_000)
+    assert len(job.result(90)) == 3
 
 
 def test_nonsense_is_refused(played: Stage) -> None:

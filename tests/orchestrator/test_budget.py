@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from orchestrator import Budget, InvalidRequest
 from orchestrator.budget import GLOB, KINDS, LARGEST, MICRO, Spend
 
-COUNTED = ("steps", "tool_calls", "tokens")
+COUNTED = ("steps", "tool_calls", "tokens", "answer_bytes")
 MEASURED = ("seconds", "usd")
 
 

@@ -48,7 +48,7 @@ class Stores:
         on_failure: Any = "keep",
         **ceilings: int,
     ) -> str:
-        limits = {"steps": -1, "tool_calls": -1, "tokens": -1, "usd": -1} | ceilings
+        limits = {"steps": -1, "tool_calls": -1, "tokens": -1, "usd": -1, "answer_bytes": -1} | ceilings
         new = NewJob(
             job_id,
             "w",
@@ -141,7 +141,9 @@ def nothing_left_behind(stores: Stores) -> None:
         for name in (keys.job(job_id), keys.calls(job_id), keys.events(job_id), record.fields.get("skey", "")):
             exists = name and stores.command("EXISTS", name)
             assert not exists or (stores.command("TTL", name) == -1) == bool(record.undo.pending), name
-        assert {record.fields[f"held:{kind}"] for kind in ("steps", "tool_calls", "tokens", "usd")} == {"0"}
+        assert {record.fields[f"held:{kind}"] for kind in ("steps", "tool_calls", "tokens", "usd", "answer_bytes")} == {
+            "0"
+        }
         held = [member.decode() for member in stores.command("ZRANGE", keys.INDEXES["leases"], 0, -1)]
         ours = {member.partition(".")[2] for member in held if member.startswith(job_id)}
         assert ours <= {work(step) for step in record.undo.steps if record.undo.pending}

@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from dataclasses import dataclass, field, replace
 
 import pytest
@@ -18,8 +19,8 @@ from tests.state.conftest import NAMES, Stores, nothing_left_behind
 
 JOB = "0" * 31 + "4"
 COUNTERS = ("live", "active", "left", "parked", "total")
-KINDS = ("steps", "tool_calls", "tokens", "usd")
-COST, UNDOING = Cost(1, 10, 100), Cost(0, undo=1)
+KINDS = ("steps", "tool_calls", "tokens", "usd", "answer_bytes")
+COST, UNDOING = Cost(1, 10, 100, answer_bytes=100), Cost(0, undo=1)
 OUTCOMES: list[State | None] = ["done", "rejected", "unknown", "unsent", None]
 
 
@@ -90,11 +91,11 @@ class Play:
             cost = UNDOING if is_work(lease.step) else COST
             if self.rolled.random() < 0.2:  # what became of a call of an earlier attempt is learned
                 do(self.stores.calls.settle(lease, number, self.rolled.choice(["done", "unknown"]), 1, NOTHING))
-            elif do(self.stores.calls.begin(lease, number, "p", "t.x", cost)).answer in {"GO", "AGAIN"}:
+            elif (begun := do(self.stores.calls.begin(lease, number, "p", "t.x", cost))).answer in {"GO", "AGAIN"}:
                 assert lease == self.holders[lease.step], "only the holder calls"
                 state = self.rolled.choice(OUTCOMES)
                 if state:
-                    do(self.stores.calls.settle(lease, number, state, {"n": number}, cost))
+                    do(self.stores.calls.settle(lease, number, state, {"n": number}, begun.cost))
 
     def commit(self) -> None:
         if self.leases:
@@ -238,6 +239,8 @@ class Play:
         begun = [call for call in do(self.stores.jobs.calls(self.job)) if call["state"] == "begun"]
         assert self.record.spend.tool_calls.reserved == len(begun), "what is reserved is what the journal reserves"
         assert self.record.spend.usd.reserved == 100 * len(begun)
+        sizes = [re.search(r"answer_bytes=(\d+)", call["held"]) for call in begun]
+        assert self.record.spend.answer_bytes.reserved == sum(int(size[1]) for size in sizes if size)
 
     def all_die(self) -> None:
         """Whoever holds a step is gone for good."""

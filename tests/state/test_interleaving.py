@@ -24,9 +24,8 @@ def test_any_interleaving_keeps_its_promises(quick: Stores, seed: int) -> None:
     rolled = random.Random(seed)
     ceiling = rolled.choice([3, 10, 1000])
     on_failure = "undo" if seed % 3 == 0 else "keep"
-    quick.open(
-        some_plan(rolled), JOB, tool_calls=ceiling, tokens=10 * ceiling, usd=100 * ceiling, on_failure=on_failure
-    )
+    ceilings = {"tool_calls": ceiling, "tokens": 10 * ceiling, "usd": 100 * ceiling, "answer_bytes": 50 * ceiling}
+    quick.open(some_plan(rolled), JOB, on_failure=on_failure, **ceilings)
     play = Play(quick, rolled)
     moves = dict(MOVES) | ({Play.cancel: 1} if seed % 5 == 0 else {})
     for move in rolled.choices(list(moves), list(moves.values()), k=250):

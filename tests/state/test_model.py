@@ -44,7 +44,7 @@ class Fleet(RuleBasedStateMachine):
         self.stores.command("FLUSHALL")
         self.plays: dict[str, Play] = {}
         for job in JOBS:
-            limits = {"tool_calls": ceiling, "tokens": 10 * ceiling, "usd": 100 * ceiling}
+            limits = {"tool_calls": ceiling, "tokens": 10 * ceiling, "usd": 100 * ceiling, "answer_bytes": 50 * ceiling}
             on_failure = rolled.choice(["undo", "keep"])
             self.stores.open(some_plan(rolled), job, seconds=3_600, on_failure=on_failure, **limits)
             self.plays[job] = Play(self.stores, rolled, job)

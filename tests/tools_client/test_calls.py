@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from tests.tools_client.stage import ALL, Desk, Raw, answer, call, result, servers, stdio, text, until
 from tools.effects import Effect
-from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, ToolFailure, Unavailable
+from tools.outcome import CutOff, NeedsInput, OutcomeUnknown, Rejected, ToolFailure, Unavailable
 from tools.way import Said
 
 
@@ -183,6 +183,18 @@ async def test_an_answer_that_is_too_large_is_cut_off_and_harms_no_other_call(de
             await call(tools, "desk.large", size=size)
         assert await other == {"result": "late"}
         assert len((await call(tools, "desk.large", size=9_000))["result"]) == 9_000
+
+
+@pytest.mark.parametrize("way", ["http", "stdio"])
+async def test_one_call_may_bring_less_than_others(desk: Desk, way: str) -> None:
+    config = desk.entry() if way == "http" else stdio(desk.log)
+    async with servers({"desk": config}) as tools:
+        tool = await tools.find("desk.large", ALL)
+        for size in (9_000, 900_000):
+            with pytest.raises(CutOff, match="was executed, but its answer has more than 5,000 bytes"):
+                await tool.call({"size": size}, key="k", timeout_s=10, most_bytes=5_000)
+        assert len((await tool.call({"size": 4_000}, key="k", timeout_s=10, most_bytes=5_000))["result"]) == 4_000
+        assert len((await call(tools, "desk.large", size=900_000))["result"]) == 900_000
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,8 @@ OPEN = {"type": "object"}
 
 
 def tool(name: str, schema: dict[str, Any] | None = None, **listed: Any) -> Tool:
-    return described(
-        "s", Signature(name, "", schema or OPEN, **listed), Extras.model_validate({}), Effect.READ, Nobody()
-    )
+    signature = Signature(name, "", schema or OPEN, **listed)
+    return described("s", signature, Extras.model_validate({}), Effect.READ, Nobody(), 1_048_576)
 
 
 class Nobody:

@@ -12,7 +12,7 @@ import pytest
 from tests.tools_client.stage import ALL, call, servers
 from tools.effects import Effect
 from tools.local import tool
-from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
+from tools.outcome import CutOff, NeedsInput, OutcomeUnknown, Rejected, Unavailable
 
 HERE = {"here": {"module": __name__}}
 
@@ -99,6 +99,10 @@ async def test_an_answer_that_is_no_json_or_too_large_is_no_answer() -> None:
     async with servers(HERE, answer_bytes=1_000) as tools:
         with pytest.raises(OutcomeUnknown, match=r"was executed, but its answer has 2,002 bytes, more than 1,000"):
             await call(tools, "here.echo", said="x" * 2_000)
+        echo = await tools.find("here.echo", ALL)
+        with pytest.raises(CutOff, match=r"was executed, but its answer has more than 100 bytes"):
+            await echo.call({"said": "x" * 99}, key="k", timeout_s=1, most_bytes=100)
+        assert await echo.call({"said": "x" * 98}, key="k", timeout_s=1, most_bytes=100) == "x" * 98
         with pytest.raises(OutcomeUnknown, match="was executed, but its answer is not JSON"):
             await (await tools.find("here.echo", ALL)).call({"said": object()}, key="k", timeout_s=1)
 

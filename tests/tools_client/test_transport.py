@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from tests.tools_client.stage import Raw, Reply, answer, call, result, servers, stream, text
+from tests.tools_client.stage import ALL, Raw, Reply, answer, call, result, servers, stream, text
 from tools.failure import retry_after_s
-from tools.outcome import OutcomeUnknown, Rejected, ToolFailure, Unavailable
+from tools.outcome import CutOff, OutcomeUnknown, Rejected, ToolFailure, Unavailable
 
 Headers = Mapping[str, str]
 
@@ -176,6 +176,22 @@ async def test_a_stream_that_never_ends_is_cut_off(events: bool) -> None:
     failed = await fails(reply, timeout_s=30, effects={"act": "read"})
     assert isinstance(failed, Rejected)
     assert "more than 1,048,576 bytes" in str(failed)
+
+
+async def test_a_call_with_little_room_cuts_the_connection_early() -> None:
+    told: list[Any] = []
+
+    async def reply(asked: dict[str, Any], _: Headers, writer: asyncio.StreamWriter) -> None:
+        told.append(asked["params"]["_meta"]["io.surefoot/answer-bytes"])
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\r\ndata: " + b"x" * 200_000)
+        await writer.drain()
+        await writer.wait_closed()  # there is more to come: who has the usual room waits for it
+
+    async with Raw(reply).serving() as tools:
+        tool = await tools.find("raw.act", ALL)
+        with pytest.raises(CutOff, match="more than 1,000 bytes"):
+            await tool.call({}, key="k", timeout_s=30, most_bytes=1_000)
+    assert told == [1_000]
 
 
 async def test_a_small_body_that_unfolds_to_a_large_one_is_cut_off() -> None:

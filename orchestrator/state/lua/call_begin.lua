@@ -1,10 +1,12 @@
 -- call_begin: before a call of a step is sent: replay it, refuse it, or reserve its cost and record the intent.
 -- ARGV job step fence number fingerprint tool amounts (kind=amount,...) effect
--- answers {GO, '', low, sends, ms} first time | {AGAIN, state, low, sends, ms} begun before, outcome unknown or certainly not
---   executed; low: the kinds of which 80 % are used now for the first time; sends: how often it was begun, ms: since 1970, now
+-- answers {GO, '', low, sends, ms, bytes} first time | {AGAIN, state, low, sends, ms, bytes} begun before, outcome unknown or
+--   certainly not executed; low: the kinds of which 80 % are used now for the first time; sends: how often it was begun,
+--   ms: since 1970, now; bytes: how large its answer may be, as it was asked or what is left
 --   | {REPLAY, state, answer} | {DIVERGED, tool} another call has this number | {OVER, kind, spent, ceiling} | STALE state | DEAD why
+--   | BUSY: calls under way hold the bytes that are left: ask again when one of them is settled
 -- Repeating it answers AGAIN: what the first had reserved counts as spent, as if that attempt had been sent.
--- USES clock held moves ledger
+-- USES clock held moves ledger bytes
 local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
@@ -13,15 +15,17 @@ local f = redis.call('HMGET', key, n .. 'state', n .. 'print', n .. 'held', n ..
 if f[1] and f[2] ~= ARGV[5] then return {'DIVERGED', f[5]} end
 if f[1] == 'done' or f[1] == 'rejected' then return {'REPLAY', f[1], f[4]} end
 if f[1] == 'begun' then -- its holder died: it may have been sent
-  charge(job, f[3], f[3])
+  charge(job, f[3], unanswered(f[3]))
   redis.call('HSET', key, n .. 'state', 'unknown', n .. 'held', '')
 end
-local over, low = reserve(job, step, ARGV[7])
+local amounts = allot(job, ARGV[7])
+if not amounts then return {'BUSY', ''} end
+local over, low = reserve(job, step, amounts)
 if over then return {'OVER', unpack(over)} end
-redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', ARGV[7],
+redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', amounts,
   n .. 'fence', ARGV[3], n .. 'effect', ARGV[8], n .. 'at', at)
 local sends = redis.call('HINCRBY', key, n .. 'sends', 1)
 local s = redis.call('HMGET', OF.job .. job, step .. '.until', step .. '.calls')
 if tonumber(s[2] or 0) < tonumber(ARGV[4]) then redis.call('HSET', OF.job .. job, step .. '.calls', ARGV[4]) end
 redis.call('ZADD', INDEX.begun, s[1], job .. '.' .. step .. ':' .. ARGV[4])
-return {f[1] and 'AGAIN' or 'GO', f[1] or '', low, sends, at}
+return {f[1] and 'AGAIN' or 'GO', f[1] or '', low, sends, at, tonumber(string.match(amounts, 'answer_bytes=(%d+)') or 0)}

@@ -5,14 +5,14 @@
 -- unsent: certainly not executed, so it costs nothing. Where nothing is held any more, the job's end has settled it.
 -- What an earlier attempt began may have been sent: it is charged first, and then its outcome is unknown. What became of a
 -- call whose outcome is unknown can be learned later, and costs nothing more.
--- USES held moves ledger
+-- USES held moves ledger bytes
 local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
 local key = OF.calls .. job
 local f = redis.call('HMGET', key, n .. 'state', n .. 'held', n .. 'tool', n .. 'fence')
 if f[1] == 'begun' and f[4] ~= ARGV[3] then
-  charge(job, f[2], f[2])
+  charge(job, f[2], unanswered(f[2]))
   redis.call('HSET', key, n .. 'state', 'unknown', n .. 'held', '')
   redis.call('ZREM', INDEX.begun, job .. '.' .. step .. ':' .. ARGV[4])
   f[1], f[2] = 'unknown', ''

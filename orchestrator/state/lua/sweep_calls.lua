@@ -1,9 +1,9 @@
 -- sweep_calls: calls that were begun and never settled, and whose attempt has ended: it died, gave its step back or waits.
--- They may have been sent, so what they had reserved counts as spent, and their outcome as unknown.
+-- They may have been sent, so what they had reserved counts as spent, but for an answer's bytes, and their outcome as unknown.
 -- ARGV limit
 -- answers {calls looked at, reservations settled}. Repeating it finds those that are left; a call whose attempt goes on is
 -- looked at again when its lease would run out.
--- USES clock ledger undo
+-- USES clock ledger bytes undo
 local at, settled = now(), 0
 local due = redis.call('ZRANGEBYSCORE', INDEX.begun, '-inf', at, 'LIMIT', 0, ARGV[1])
 for _, member in ipairs(due) do
@@ -17,7 +17,7 @@ for _, member in ipairs(due) do
   else
     redis.call('ZREM', INDEX.begun, member)
     if open then
-      charge(job, c[2], c[2])
+      charge(job, c[2], unanswered(c[2]))
       redis.call('HSET', OF.calls .. job, n .. 'state', 'unknown', n .. 'held', '')
       settled = settled + 1
     end

@@ -37,7 +37,7 @@ local function reserve(job, step, amounts)
     if top >= 0 and used + amount > top then return {kind, string.format('%.0f', used), f[1]} end
     local over = over_day(job, kind, amount)
     if over then return over end
-    all[kind] = {used + amount, top}
+    all[kind] = {kind == 'answer_bytes' and tonumber(f[2] or 0) or used + amount, top} -- most answers are far smaller
   end
   for kind, amount in each(amounts) do
     redis.call('HINCRBY', key, 'held:' .. kind, amount)

@@ -42,6 +42,7 @@ local function finish(job, status, at, ttl)
       add_to_day(job, kind, 'spent', held)
     end
   end
+  redis.call('HSET', key, 'held:answer_bytes', 0) -- an answer that never came is free
   redis.call('ZREM', INDEX.deadlines, job)
   move(job, status, at)
   local undoes = status == 'cancelled' or status == 'failed' and redis.call('HGET', key, 'on_failure') == 'undo'
