@@ -38,7 +38,7 @@ class Settings(BaseSettings):
     lease_s: float = Field(
         2.5, gt=0.3, le=3600, description="How long a step stays with a worker that no longer answers, seconds."
     )
-    sweep_s: float = Field(0.5, gt=0.01, le=60, description="How often each worker's sweeper looks, seconds.")
+    sweep_s: float = Field(0.25, gt=0.01, le=60, description="How often each worker's sweeper looks, seconds.")
     grace_s: float = Field(
         2.0, gt=0.05, le=600, description="How late a message may be before it counts as lost, seconds."
     )
@@ -77,9 +77,11 @@ class Settings(BaseSettings):
     model_max_tokens: int = Field(
         2_048, ge=1, le=1_000_000, description="Most tokens of a model's answer where the call does not say, reserved."
     )
-    attempts: int = Field(6, ge=1, le=100, description="Attempts of one step before it fails for good.")
+    attempts: int = Field(
+        10, ge=1, le=100, description="Attempts of one step before it fails for good: by default 1 to 2 minutes."
+    )
     backoff_s: float = Field(
-        0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; full jitter."
+        0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; half to all of each is waited."
     )
     backoff_max_s: float = Field(30.0, gt=0, le=600, description="Longest delay between two attempts, seconds.")
     retention_s: int = Field(7 * 86_400, ge=60, description="How long a finished job is kept, seconds.")

@@ -143,7 +143,8 @@ class StepRun:
         if claim.finishing and not claim.last:
             return Failed("budget", f"left out: {claim.finishing}", reason="finish")
         if claim.attempt > self._workshop.settings.attempts:
-            return Failed("unavailable", f"gave up after {claim.attempt - 1} attempts that never ended")
+            why = "its worker died each time, or was cut off"
+            return Failed("unavailable", f"gave up after {claim.attempt - 1} attempts that never ended: {why}")
         return None
 
     async def _specialist_verdict(self, specialist: Specialist) -> Verdict:

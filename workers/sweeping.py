@@ -83,6 +83,8 @@ class Sweeper:
         return f"the last sweep was {quiet_s:.0f} s ago{': ' if self._error else ''}{self._error}"
 
     def _run(self) -> None:
+        for danger in without_loop(self._asking.dangers()):
+            log.warning("Redis may lose jobs", why=danger)
         while not self._closed.wait(self._settings.sweep_s):
             try:
                 if without_loop(self._store.turn(ITS_TURN * self._settings.sweep_s)):

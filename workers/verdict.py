@@ -95,11 +95,13 @@ def problems(error: ValidationError) -> str:
 
 
 def backoff_s(attempt: int, first_s: float, longest_s: float, at_least_s: float) -> float:
-    """Exponential backoff with full jitter, never before what a server's Retry-After asks.
+    """Exponential backoff with jitter, never before what a server's Retry-After asks.
 
-    Full jitter: a uniform draw from 0 to min(longest, first x 2^(attempt - 1)), as in Celery's own autoretry.
+    A uniform draw from the upper half of min(longest, first x 2^(attempt - 1)): steps that failed together do not come
+    back together, and the least that all attempts wait in sum is known.
     """
-    return at_least_s + random.uniform(0, min(longest_s, first_s * 2 ** min(attempt - 1, 30)))  # noqa: S311 - no secret
+    longest_s = min(longest_s, first_s * 2 ** min(attempt - 1, 30))
+    return at_least_s + random.uniform(longest_s / 2, longest_s)  # noqa: S311 - no secret
 
 
 def kind_of(kind: str) -> Kind:

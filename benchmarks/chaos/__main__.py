@@ -42,6 +42,7 @@ def summary(asked: Conditions, outcome: Outcome) -> dict[str, Any]:
         "recoveries": len(took),
         "recovery_p50_s": round(took[len(took) // 2], 2) if took else None,
         "recovery_max_s": round(took[-1], 2) if took else None,
+        "longest_wait_s": round(max(story.longest_wait for story in stories), 2),
         "load": round(os.getloadavg()[0], 1),
         "violations": list(outcome.violations),
     }
@@ -69,6 +70,7 @@ def report(figures: dict[str, Any]) -> Iterator[str]:
             f"recovery    p50 {figures['recovery_p50_s']:.1f} s, max {figures['recovery_max_s']:.1f} s from a worker's"
             f" kill until a step it held was claimed again ({figures['recoveries']:,} steps)"
         )
+    yield f"waiting     at most {figures['longest_wait_s']:.1f} s until a step that could go on was claimed"
     wrong = figures["violations"]
     yield f"violations  {len(wrong)}"
     yield from (f"  {line}" for line in wrong[:MOST_SHOWN])
@@ -81,8 +83,8 @@ def _end(number: int, _frame: object) -> NoReturn:
     sys.exit(128 + number)
 
 
-def main() -> int:
-    """Parse, run, print."""
+def conditions() -> tuple[Conditions, argparse.Namespace]:
+    """What the command line asks for, and its words."""
     usual = Conditions()
     parser = argparse.ArgumentParser(prog="python -m benchmarks.chaos", description=__doc__)
     parser.add_argument("--jobs", type=int, default=usual.jobs, help="jobs of five steps (default %(default)s)")
@@ -94,11 +96,33 @@ def main() -> int:
     parser.add_argument(
         "--every", type=float, default=2, help="seconds between two kills, half of it to one and a half"
     )
+    parser.add_argument(
+        "--only-workers", action="store_true", help="kill nothing else, and no worker while no other one is up"
+    )
+    parser.add_argument("--workers", type=int, default=usual.workers, help="worker processes (default %(default)s)")
+    parser.add_argument("--pool", choices=("asyncio", "prefork"), default=usual.pool, help="their pool")
+    parser.add_argument("--work", type=float, default=usual.work_s, help="of a step, seconds (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="figures for programs; progress goes to standard error")
     parser.add_argument("--keep", type=Path, help="a new folder for logs and ledgers (default: removed afterwards)")
     options = parser.parse_args()
     every_s = (0.5 * options.every, 1.5 * options.every)
-    asked = Conditions(options.jobs, options.seed, options.lease, options.seconds, every_s=every_s)
+    asked = Conditions(
+        options.jobs,
+        options.seed,
+        options.lease,
+        options.seconds,
+        work_s=options.work,
+        workers=options.workers,
+        pool=options.pool,
+        every_s=every_s,
+        only_workers=options.only_workers,
+    )
+    return asked, options
+
+
+def main() -> int:
+    """Parse, run, print."""
+    asked, options = conditions()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _end)
     if options.keep:

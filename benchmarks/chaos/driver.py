@@ -32,14 +32,17 @@ class Kill:
 class Driver:
     """`with Driver(...) as driver:` kills until the block ends; then waits until all that was killed is up again."""
 
-    def __init__(self, targets: Sequence[Target], seed: int, every_s: tuple[float, float], most: int) -> None:
+    def __init__(
+        self, targets: Sequence[Target], seed: int, every_s: tuple[float, float], most: int, spared: int = 0
+    ) -> None:
         """Kill `most` times, 0: any number of times, each between so many seconds after the one before.
 
-        Each kind is killed as often as another, whatever the number of its processes; what is not up is spared.
+        Each kind is killed as often as another, whatever the number of its processes; what is not up is spared, and so
+        are the last `spared` of a kind that are.
         """
         self.kills: list[Kill] = []
         self._targets, self._random = targets, random.Random(seed)
-        self._every_s, self._most = every_s, most
+        self._every_s, self._most, self._spared = every_s, most, spared
         self._kinds = sorted({target.kind for target in targets})
         self._round: list[str] = []
         self._coming: dict[Target, Future[object]] = {}
@@ -64,7 +67,7 @@ class Driver:
                 return
             kind, away_s = self._next_kind(), self._random.uniform(*AWAY_S)
             up = [target for target in self._targets if target.kind == kind and self._is_up(target)]
-            if up:
+            if len(up) > self._spared:
                 self._strike(self._random.choice(up), away_s)
 
     def _next_kind(self) -> str:

@@ -16,7 +16,7 @@ from orchestrator import Plan, Step, Workflow
 from workers import StepContext, specialist
 
 NOTES = os.environ.get("CHAOS_NOTES", "")
-"""A folder: each worker process notes there which attempts it began, so that it is known what a killed one held."""
+"""A folder: each worker, its children with it, notes there which attempts it began: what it held when it was killed."""
 EFFECTS = {"flight": "book", "hotel": "book", "pay": "pay"}
 """Step -> its tool with an effect: its only call."""
 
@@ -30,7 +30,7 @@ class Errand(BaseModel):
 
 @functools.cache
 def _notes() -> int:
-    return os.open(Path(NOTES) / str(os.getpid()), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    return os.open(Path(NOTES) / str(os.getpgrp()), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
 
 
 def _note(step: StepContext) -> None:

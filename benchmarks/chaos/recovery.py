@@ -8,7 +8,7 @@ from benchmarks.chaos.story import Story
 
 
 def noted(folder: Path) -> dict[tuple[str, int], int]:
-    """Which process began which attempt: (<job>.<step>, attempt) -> pid."""
+    """Which worker began which attempt: (<job>.<step>, attempt) -> pid."""
     return {
         (words[0], int(words[1])): int(path.name)
         for path in folder.iterdir()

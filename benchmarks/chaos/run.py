@@ -43,9 +43,11 @@ class Conditions:
         work_s: how long a step goes on after its booking or payment.
         tool_s: the longest a tool call may take.
         workers: processes.
+        pool: of the workers.
         tool_servers: processes that serve the two tool servers: 1 or 2.
         every_s: between two kills, at least and at most.
         kills: most kills; 0: until all jobs have ended.
+        only_workers: nothing else is killed, and no worker while no other one is up.
     """
 
     jobs: int = 2_000
@@ -56,9 +58,11 @@ class Conditions:
     work_s: float = 0.1
     tool_s: float = 10.0
     workers: int = 2
+    pool: str = "asyncio"
     tool_servers: int = 2
     every_s: tuple[float, float] = (1.0, 3.0)
     kills: int = 0
+    only_workers: bool = False
 
 
 @dataclass(frozen=True)
@@ -81,9 +85,11 @@ def play(folder: Path, asked: Conditions, say: Callable[[str], None]) -> Outcome
         played = stack.enter_context(_staged(folder, {"desk": servers[0], "bank": servers[-1]}, asked))
         client = SyncClient(played.server.url, patience_s=120)
         stack.callback(client.close)
-        targets = [*_targets(played, asked.workers), *(_tool_server(server) for server in servers)]
+        targets = [*_targets(played, asked), *(_tool_server(server) for server in servers)]
+        if asked.only_workers:
+            targets = [target for target in targets if target.kind == "worker"]
         began = time.monotonic()
-        with Driver(targets, asked.seed, asked.every_s, asked.kills) as driver:
+        with Driver(targets, asked.seed, asked.every_s, asked.kills, spared=int(asked.only_workers)) as driver:
             town = _Town(played, client, asked, driver, say)
             jobs = town.submit()
             town.wait()
@@ -116,10 +122,11 @@ def _staged(folder: Path, servers: dict[str, FaultServer], asked: Conditions) ->
     )
 
 
-def _targets(played: Stage, workers: int) -> Iterator[Target]:
+def _targets(played: Stage, asked: Conditions) -> Iterator[Target]:
     played.environment["CHAOS_NOTES"] = str(played.folder / "notes")
-    for _ in range(workers):
-        yield _process(played, "worker", played.worker)
+    options = ["--pool", asked.pool, *(["--concurrency", "8"] if asked.pool == "prefork" else [])]
+    for _ in range(asked.workers):
+        yield _process(played, "worker", lambda: played.worker(*options))
     yield _process(played, "sweeper", lambda: played.process("workers.sweeper", "sweeper"))
 
     def kill() -> int:

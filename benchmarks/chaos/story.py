@@ -69,6 +69,19 @@ class Story:
                 held.pop(event.step, None)
         return found
 
+    @cached_property
+    def longest_wait(self) -> float:
+        """The longest that a step which could go on was not claimed by anybody, seconds."""
+        first: dict[tuple[str, str], float] = {}
+        for event in self.events:
+            first.setdefault((event.type, event.step), event.at)
+        opened = self.events[0].at if self.events else 0.0
+        waits = [0.0]
+        for step in self.record.steps():
+            freed = max((first.get(("succeeded", name), opened) for name in step.after), default=opened)
+            waits.append(first.get(("started", step.name), freed) - freed)
+        return max(waits)
+
 
 def _replays(spans: list[bytes]) -> int:
     trace = Trace.read(spans)

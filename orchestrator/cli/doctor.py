@@ -21,6 +21,7 @@ from orchestrator.cli.render import console
 from orchestrator.errors import SurefootError
 from orchestrator.settings import InvalidSettings, Settings, load
 from orchestrator.state.client import SyncClient, without_loop
+from orchestrator.state.durability import dangers, info
 from orchestrator.state.presence import PresenceStore
 from orchestrator.state.scripts import Scripts
 from orchestrator.telemetry.redaction import redact_text
@@ -71,14 +72,11 @@ def _home(settings: Settings) -> str:
 
 def _redis(settings: Settings) -> str:
     client = SyncClient(connect.state_url(settings), patience_s=0)
-    info: bytes = without_loop(client.command("INFO"))
-    known = dict(line.split(":", 1) for line in info.decode().splitlines() if ":" in line)
+    known = without_loop(info(client))
     if known.get("role", "master") != "master":
         raise SurefootError("it is a replica that takes no writes: let SUREFOOT_REDIS_URL name the primary")
-    if known.get("aof_enabled") != "1":
-        raise SurefootError("its append-only file is off: a restart would lose jobs; set appendonly yes")
-    if known.get("maxmemory_policy") not in {"noeviction", None}:
-        raise SurefootError(f"maxmemory-policy is {known['maxmemory_policy']}: jobs may be evicted; set noeviction")
+    if found := dangers(known):
+        raise SurefootError("; ".join(found))
     version = known.get("valkey_version", known["redis_version"])
     return f"{known.get('server_name', 'redis')} {version}, append-only file on"
 

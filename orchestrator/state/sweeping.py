@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.state import keys
+from orchestrator.state.durability import foreseen
 from orchestrator.state.jobs import JobStore
 from orchestrator.state.scripts import Scripts
 from orchestrator.status import JobStatus
@@ -184,6 +185,10 @@ class SweepStore:
             StoreUnavailable: it does not.
         """
         await self._scripts.client.command("PING")
+
+    async def dangers(self) -> list[str]:
+        """How Redis may lose jobs, as it is set up."""
+        return await foreseen(self._scripts.client)
 
     async def turn(self, seconds: float) -> bool:
         """Whether it is this sweeper's turn: one of all within this time, so that many cost no more than one."""

@@ -11,6 +11,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 from orchestrator.state.client import SyncClient
 from orchestrator.state.client import without_loop as do
+from orchestrator.state.durability import foreseen
 from tests.support.valkey import Valkey, valkey
 
 MCP = {"mcpServers": {"desk": {"module": "tests.support.ledger"}}}
@@ -77,6 +78,11 @@ def test_a_redis_that_would_lose_jobs_or_is_away_is_named(sound: dict[str, str])
         assert "appendonly yes" in findings(sound | {"SUREFOOT_REDIS_URL": forgetful.url}, 1)["Redis"]
     with valkey("--appendonly", "yes", "--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as evicting:
         assert "set noeviction" in findings(sound | {"SUREFOOT_REDIS_URL": evicting.url}, 1)["Redis"]
+        client = SyncClient(evicting.url)
+        assert len(do(foreseen(client))) == 1, "the same is said at the start of a worker"
+        do(client.command("ACL", "SETUSER", "default", "-info"))
+        assert do(foreseen(client)) == [], "where INFO is not ours to ask, work goes on"
+        client.close()
     assert "Redis does not answer" in findings(sound | {"SUREFOOT_REDIS_URL": "redis://127.0.0.1:1"}, 1)["Redis"]
 
 

@@ -65,6 +65,7 @@ def test_clients_are_told_and_workers_wait(tmp_path: Path, name: str) -> None:
         assert job.steps[0].attempts == 1
         assert played.app.submit({"item": "bed"}, workflow="gated").result(60) == {"through": "bed"}
         assert worker.poll() is None
+        assert b"its append-only file is off: a restart would lose jobs" in played.log(), "said at the worker's start"
         control.close()
 
 

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.ledger import effects, in_flight
+from orchestrator import JobFailed
+from tests.support.ledger import attempts, effects, in_flight
 from tests.support.stage import BROKERS, stage_on
 from tests.support.waiting import wait_until
 
@@ -25,3 +26,18 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path, pool:
         assert {key for key, _ in effects(played.ledger)} == {
             f"{job.id}.{step}:2" for job in jobs for step in ("flight", "hotel", "table")
         }
+
+
+@pytest.mark.parametrize("broker", BROKERS)
+def test_a_step_that_kills_whoever_runs_it_fails_its_job_and_no_other(tmp_path: Path, broker: str) -> None:
+    with stage_on(broker, tmp_path, attempts=3) as played:
+        worker = played.worker("--pool", "prefork", "--concurrency", "2")
+        job = played.app.submit({"item": "bed"}, workflow="deadly")
+        other = played.app.submit({"item": "chair"}, workflow="journey")
+        with pytest.raises(JobFailed, match=r"step 2 of 3 \(deadly\): unavailable: gave up after 3 attempts") as caught:
+            job.result(90)
+        assert "its worker died each time" in str(caught.value)
+        assert job.steps[1].attempts == 4, "the last one only says so"
+        assert [key for key, _ in attempts(played.ledger)].count(f"{job.id}.deadly:1") == 1, "what it did is replayed"
+        assert len(other.result(90)) == 3
+        assert worker.poll() is None

@@ -188,9 +188,11 @@ def test_cancel_stops_a_running_step(played: Stage) -> None:
         job.result(90)
 
 
-def test_a_step_that_blocks_the_loop_is_reported_with_its_stack(played: Stage) -> None:
-    played.app.submit({**BED, "seconds": 2.5}, workflow="blocking").result(90)
+def test_a_step_that_blocks_the_loop_is_reported_with_its_stack_and_keeps_its_lease(played: Stage) -> None:
+    job = played.app.submit({**BED, "seconds": 2.5}, workflow="blocking")
 
+    job.result(90)
+    assert job.steps[0].attempts == 1, "its lease of 1.5 s is kept meanwhile, by a thread of its own"
     assert b"blocks the event loop" in played.log()
     assert b"time.sleep(request.seconds)" in played.log()
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -100,6 +101,13 @@ async def blocking(step: StepContext, request: Order) -> dict[str, Any]:
     return {"blocked": request.seconds}
 
 
+@specialist("deadly", tools=["desk.*"])
+async def deadly(step: StepContext, request: Order) -> dict[str, Any]:
+    await step.call("desk.book", item=request.item)
+    os.kill(os.getpid(), signal.SIGKILL)  # as a library that crashes, or takes all memory
+    return {}
+
+
 def _gate_is_open() -> bool:
     return Path(os.environ["TEST_LEDGER"]).with_name("gate").exists()
 
@@ -148,6 +156,7 @@ Workflow("slow", request=Order, plan=lambda _: Plan.chain("slow"))
 Workflow("blocking", request=Order, plan=lambda _: Plan.chain("blocking"))
 Workflow("gated", request=Order, plan=lambda _: Plan.chain("gated"))
 Workflow("walled", request=Order, plan=lambda _: Plan.chain("walled"))
+Workflow("deadly", request=Order, plan=lambda _: Plan.chain("begin", "deadly", "finish"))
 Workflow("unknown", request=Order, plan=lambda _: Plan.chain("begin", "nobody"))
 
 
