@@ -10,6 +10,7 @@ from orchestrator.plan import Plan
 from orchestrator.state import keys
 from orchestrator.state.records import Event, JobRecord, Question, decode, encode, in_order
 from orchestrator.state.scripts import Scripts
+from orchestrator.state.spans import unpack
 from orchestrator.status import JobStatus
 from orchestrator.workflow import catalogue
 
@@ -272,5 +273,5 @@ class JobStore:
         return [journal[place] for place in sorted(journal)]
 
     async def spans(self, job_id: str) -> list[bytes]:
-        """The job's trace as stored."""
-        return await self._command("LRANGE", keys.spans(job_id), 0, -1)
+        """The job's trace: spans as JSON objects."""
+        return unpack(await self._command("LRANGE", keys.spans(job_id), 0, -1))

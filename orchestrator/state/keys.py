@@ -29,7 +29,7 @@ FAMILIES = {
     "job": f"{PREFIX}job:",  # + job: hash, the record
     "calls": f"{PREFIX}calls:",  # + job: hash, the journal
     "events": f"{PREFIX}events:",  # + job: stream
-    "spans": f"{PREFIX}spans:",  # + job: list, the trace
+    "spans": f"{PREFIX}spans:",  # + job: list, the trace: packs of spans
     "key": f"{PREFIX}key:",  # + digest of tenant and submission key: string, the job
     "tenant": f"{PREFIX}tenant:",  # + digest of the tenant: hash, what its jobs spend today
     "worker": f"{PREFIX}worker:",  # + name: string, what a process said of itself lately

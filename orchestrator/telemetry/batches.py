@@ -13,9 +13,10 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor
 
-Export = Callable[[Sequence[ReadableSpan]], None]
+from orchestrator.telemetry.recording import Recording
+
+Export = Callable[[Sequence[Recording]], None]
 
 THREAD = "surefoot-spans"
 ROOM = 8_192
@@ -38,7 +39,7 @@ class Batches:
 
     def _begin(self) -> None:
         self.lost = 0
-        self._queue: collections.deque[ReadableSpan] = collections.deque()
+        self._queue: collections.deque[Recording] = collections.deque()
         self._flushes: collections.deque[threading.Event] = collections.deque()
         self._filled, self._hurry = threading.Event(), threading.Event()
         self._starting = threading.Lock()
@@ -52,7 +53,7 @@ class Batches:
         self._begin()
         self._stopped = stopped
 
-    def add(self, span: ReadableSpan) -> None:
+    def add(self, span: Recording) -> None:
         """Take over a finished span."""
         if self._stopped or len(self._queue) >= ROOM:
             self.lost += 1
@@ -104,7 +105,7 @@ class Batches:
         for done in flushes:
             done.set()
 
-    def _send(self, spans: list[ReadableSpan]) -> None:
+    def _send(self, spans: list[Recording]) -> None:
         if self._resume_at and time.monotonic() < self._resume_at:
             self.lost += len(spans)
             return
@@ -119,19 +120,6 @@ class Batches:
             if self._resume_at:
                 log.warning("spans are taken again by %s; %d were lost", self.to, self.lost)
             self._resume_at = 0.0
-
-
-class Outlet(SpanProcessor):
-    """Where a provider's finished spans go; a forked child gives the inherited one its own batches."""
-
-    def __init__(self) -> None:
-        self.batches: tuple[Batches, ...] = ()
-
-    def on_end(self, span: ReadableSpan) -> None:
-        """Hand on a finished span."""
-        if span.context is not None and span.context.trace_flags.sampled:
-            for batches in self.batches:
-                batches.add(span)
 
 
 _alive: "weakref.WeakSet[Batches]" = weakref.WeakSet()

@@ -1,53 +1,45 @@
-"""The tracer provider: a job's id becomes the trace's id, and the trace of everything else is marked as nobody's."""
+"""The tracer provider of a process: hands out recorders, and finished spans to the batches that carry them away."""
 
-import os
-import random
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from opentelemetry import trace
-from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
-from orchestrator.telemetry import names
-from orchestrator.telemetry.batches import Outlet
-from orchestrator.telemetry.spans import ROOT_OF
+from orchestrator.telemetry.recording import Recorder, Recording, Scope
 
-VERSION_BITS, NO_JOB_VERSION = 0xF << 76, 0x4 << 76
-"""Where a UUID says its version: 7 in a job, and 4 in traces of no job, so that their ids tell them apart."""
+if TYPE_CHECKING:
+    from orchestrator.telemetry.batches import Batches
 
 
-class JobIds(RandomIdGenerator):
-    """Ids of spans: those of a job's root come from the job's id, all others are random."""
+class Provider(trace.TracerProvider):
+    """Records everything, whatever OTEL_TRACES_SAMPLER says to the program around us.
 
-    def generate_trace_id(self) -> int:
-        """The job's id for its root span, else a random one that no job can have."""
-        job_id = ROOT_OF.get()
-        return int(job_id, 16) if job_id else random.getrandbits(128) & ~VERSION_BITS | NO_JOB_VERSION
+    Attributes:
+        batches: where finished spans go; a forked child gives the inherited provider its own.
+    """
 
-    def generate_span_id(self) -> int:
-        """The last half of the job's id for its root span, else random."""
-        job_id = ROOT_OF.get()
-        return int(job_id[16:], 16) if job_id else super().generate_span_id()
+    def __init__(self) -> None:
+        self.batches: tuple[Batches, ...] = ()
 
-    def is_trace_id_random(self) -> bool:
-        """Not all of it: six bits are fixed, and 48 are the time."""
-        return False
+    def get_tracer(
+        self,
+        instrumenting_module_name: str,
+        instrumenting_library_version: str | None = None,
+        schema_url: str | None = None,
+        attributes: Mapping[str, Any] | None = None,
+    ) -> Recorder:
+        """A recorder for a library, or for us."""
+        del attributes
+        return Recorder(
+            self._done, Scope(instrumenting_module_name, instrumenting_library_version or "", schema_url or "")
+        )
 
-
-def make(service: str) -> tuple[TracerProvider, Outlet]:
-    """A provider of our own, and where its spans go."""
-    outlet = Outlet()
-    resource = Resource.create({names.SERVICE: service, names.SERVICE_INSTANCE: f"{os.uname().nodename}-{os.getpid()}"})
-    # A job is traced as a whole or not at all, whatever OTEL_TRACES_SAMPLER says to the program around us.
-    provider = TracerProvider(
-        sampler=ParentBased(ALWAYS_ON), resource=resource, id_generator=JobIds(), shutdown_on_exit=False
-    )
-    provider.add_span_processor(outlet)
-    return provider, outlet
+    def _done(self, span: Recording) -> None:
+        for batches in self.batches:
+            batches.add(span)
 
 
-def make_global(provider: TracerProvider) -> None:
+def make_global(provider: Provider) -> None:
     """Let libraries in this process that trace themselves (the MCP SDK) use the provider."""
     if trace.get_tracer_provider() is not provider:
         trace.set_tracer_provider(provider)

@@ -18,6 +18,8 @@ CUT_AT: Final = 2_000
 DEEPEST: Final = 20
 SHORTEST, SHORTEST_CARD = 8, 13
 """Shorter texts hold no secret that its shape would show."""
+LONG_WORD = 200
+"""Shorter texts are names more often than not, which come again."""
 
 _WORDS: Final = frozenset(
     {"password", "passwd", "pwd", "passphrase", "passcode", "secret", "token", "authorization", "auth", "bearer", "jwt"}
@@ -62,10 +64,17 @@ def redact_text(text: str) -> str:
     """The text without what looks like a secret, cut."""
     if len(text) < SHORTEST:
         return text
+    return _redacted_word(text) if len(text) < LONG_WORD else _redacted_text(text)
+
+
+def _redacted_text(text: str) -> str:
     head = _without_secrets(text[: 4 * CUT_AT])
     if len(head) > CUT_AT or len(text) > 4 * CUT_AT:
         return f"{head[:CUT_AT]}… (cut from {len(text):,} characters)"
     return head
+
+
+_redacted_word = lru_cache(maxsize=4_096)(_redacted_text)
 
 
 def redact(value: Any, name: str = "") -> Any:
@@ -112,21 +121,28 @@ def _without_values(text: str) -> str:
 def _copy(value: Any, name: str, depth: int, room: list[int]) -> Any:
     """`room` counts down the characters that may still be kept."""
     room[0] -= 4
+    if type(value) is str:  # most are: the rest of the way is only for others
+        text = REDACTED_MARK if name and is_secret(name) else redact_text(value)
+        room[0] -= len(text)
+        return text
     if name and _hides(name, value):
         return REDACTED_MARK
     if value is None or isinstance(value, bool | float):
         return value
     if isinstance(value, int):
         return value if -(10**12) < value < 10**12 else _large(value)
-    if isinstance(value, Mapping | list | tuple | set | frozenset):
+    if isinstance(value, _MANY):
         return _copy_of_many(value, depth, room) if depth < DEEPEST else "…"
     text = redact_text(value if isinstance(value, str) else _shown(value))
     room[0] -= len(text)
     return text
 
 
+_MANY: Final = (dict, list, tuple, set, frozenset, Mapping)  # a mapping of another type is found last, and slowly
+
+
 def _copy_of_many(value: Any, depth: int, room: list[int]) -> Any:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict | Mapping):
         return _copy_of_mapping(cast("Mapping[Any, Any]", value), depth, room)
     copies: list[Any] = []
     for inner in value:

@@ -1,6 +1,7 @@
 """Starts and stops telemetry in a process: where spans go, and who is traced."""
 
 import atexit
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.settings import Settings
@@ -8,9 +9,8 @@ from orchestrator.telemetry import names
 from orchestrator.telemetry.spans import Spans
 
 if TYPE_CHECKING:
-    from opentelemetry.sdk.trace import TracerProvider
-
-    from orchestrator.telemetry.batches import Batches, Outlet
+    from orchestrator.telemetry.batches import Batches
+    from orchestrator.telemetry.provider import Provider
 
 STOP_PATIENCE_S = 2.0
 
@@ -18,18 +18,18 @@ STOP_PATIENCE_S = 2.0
 class SpanSink(Protocol):
     """Keeps the spans of jobs; called from a thread of its own, never from an event loop."""
 
-    def append(self, job_id: str, spans: list[bytes]) -> None:
-        """Add spans, each a JSON object, to a job's trace. An error loses these spans and nothing else."""
+    def append(self, spans: Mapping[str, list[bytes]]) -> None:
+        """Add spans, each a JSON object, to the traces of their jobs. An error loses these spans and nothing else."""
         ...
 
 
 class Telemetry:
     """What a process records, and where it sends it. `spans` makes the spans."""
 
-    def __init__(self, provider: "TracerProvider | None" = None, outlet: "Outlet | None" = None) -> None:
+    def __init__(self, provider: "Provider | None" = None) -> None:
+        """`provider`: what a child process made by fork takes over. None: nothing is recorded."""
         self.spans = Spans(provider.get_tracer(names.TRACER) if provider is not None else None)
-        self._provider = provider
-        self._outlet = outlet
+        self.provider = provider
 
     @property
     def lost(self) -> int:
@@ -41,11 +41,11 @@ class Telemetry:
 
         For worker processes only: publishing a task that the process does not know would leave its span open.
         """
-        if self._provider is not None:
+        if self.provider is not None:
             from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415 - imports Celery
 
             if not CeleryInstrumentor().is_instrumented_by_opentelemetry:
-                CeleryInstrumentor().instrument(tracer_provider=self._provider)
+                CeleryInstrumentor().instrument(tracer_provider=self.provider)
 
     def flush(self, timeout_s: float = STOP_PATIENCE_S) -> bool:
         """Send what is recorded; False if that did not succeed in time."""
@@ -60,12 +60,7 @@ class Telemetry:
 
     @property
     def _batches(self) -> "tuple[Batches, ...]":
-        return self._outlet.batches if self._outlet is not None else ()
-
-    @property
-    def source(self) -> "tuple[TracerProvider, Outlet] | None":
-        """What a child process made by fork takes over."""
-        return (self._provider, self._outlet) if self._provider is not None and self._outlet is not None else None
+        return self.provider.batches if self.provider is not None else ()
 
 
 _process: Telemetry | None = None
@@ -80,15 +75,15 @@ def start(settings: Settings, service: str, sink: SpanSink | None = None, *, own
     global _process  # noqa: PLW0603 - OpenTelemetry's global provider can be set once a process
     if not settings.trace or (sink is None and not settings.otlp_endpoint):
         return Telemetry()
-    from orchestrator.telemetry import export, provider  # noqa: PLC0415 - the SDK costs 50 ms: not without tracing
+    from orchestrator.telemetry import export, provider  # noqa: PLC0415 - not without tracing
 
-    inherited = None
+    traced = None
     if own_process and _process is not None:
         _process.stop()
-        inherited = _process.source
-    traced, outlet = inherited or provider.make(service)
-    outlet.batches = export.destinations(settings.otlp_endpoint, sink)
-    telemetry = Telemetry(traced, outlet)
+        traced = _process.provider
+    traced = traced or provider.Provider()
+    traced.batches = export.destinations(service, settings.otlp_endpoint, sink)
+    telemetry = Telemetry(traced)
     atexit.register(telemetry.stop)
     if own_process:
         _process = telemetry

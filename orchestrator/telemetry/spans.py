@@ -6,21 +6,21 @@ without being told, so a step that is re-driven after a crash still hangs where 
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, Tracer
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode
 
 from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Happening, Kind, Outcome, Stage
+from orchestrator.telemetry.recording import SAMPLED, Recorder
 from orchestrator.telemetry.redaction import as_text, redact_text
 
-ROOT_OF: ContextVar[str] = ContextVar("surefoot_root_of", default="")
-"""The job whose root span is being started; the generator of ids (`ids.py`) reads it."""
+if TYPE_CHECKING:
+    from contextvars import Token
 
 
 def traceparent(job_id: str) -> str:
@@ -57,7 +57,8 @@ class Span:
     def event(self, what: Happening, /, **details: str | float | bool) -> None:
         """Record that something happened now."""
         if self._span is not None:
-            self._span.add_event(what, details)
+            said = {name: redact_text(value) if isinstance(value, str) else value for name, value in details.items()}
+            self._span.add_event(what.value, said)
 
     def answer(self, value: Any, *, replayed: bool = False) -> None:
         """Record a tool call's answer, redacted and cut, and whether it came from the journal."""
@@ -127,7 +128,7 @@ class Spans:
 
     __slots__ = ("_tracer",)
 
-    def __init__(self, tracer: Tracer | None) -> None:
+    def __init__(self, tracer: Recorder | None) -> None:
         self._tracer = tracer
 
     @property
@@ -145,19 +146,9 @@ class Spans:
         caller = trace.get_current_span().get_span_context()
         attributes = {names.OPERATION: names.INVOKE_WORKFLOW, names.WORKFLOW: workflow, names.JOB: job_id}
         if tenant:
-            attributes[names.TENANT] = tenant
-        token = ROOT_OF.set(job_id)
-        try:
-            return Span(
-                self._tracer.start_span(
-                    f"{names.INVOKE_WORKFLOW} {workflow}",
-                    context=Context(),
-                    attributes=attributes,
-                    links=[*([Link(caller)] if caller.is_valid and not link else []), *_links(link)],
-                )
-            )
-        finally:
-            ROOT_OF.reset(token)
+            attributes[names.TENANT] = redact_text(tenant)
+        links = [*([Link(caller)] if caller.is_valid and not link else []), *_links(link)]
+        return Span(self._tracer.start_root(f"{names.INVOKE_WORKFLOW} {workflow}", job_id, attributes, links))
 
     def stage(self, stage: Stage, job_id: str, *, link: str = "", **attributes: str | float | bool) -> Span:
         """What happens to a job outside its steps: answered, resumed, cancelled, forked to the job `link`."""
@@ -199,6 +190,7 @@ class Spans:
         """One tool call, replayed or sent; the arguments are redacted and cut."""
         if self._tracer is None:
             return NOTHING
+        tool = redact_text(tool)
         attributes = {
             names.OPERATION: names.EXECUTE_TOOL,
             names.TOOL: tool,
@@ -216,6 +208,7 @@ class Spans:
         """One model call, replayed or sent; the prompt is redacted and cut."""
         if self._tracer is None:
             return NOTHING
+        model = redact_text(model)
         attributes: dict[str, str | int] = {
             names.OPERATION: names.CHAT,
             names.REQUEST_MODEL: model,
@@ -228,9 +221,7 @@ class Spans:
 
 
 def _root(job_id: str) -> SpanContext:
-    return SpanContext(
-        int(job_id, 16), int(job_id[16:], 16), is_remote=True, trace_flags=TraceFlags(TraceFlags.SAMPLED)
-    )
+    return SpanContext(int(job_id, 16), int(job_id[16:], 16), is_remote=True, trace_flags=SAMPLED)
 
 
 def _links(job_id: str) -> list[Link]:

@@ -44,6 +44,8 @@ def title_of(node: Node) -> str:
     outcome = str(node.attributes.get(names.OUTCOME, "failed" if node.failed else ""))
     if node.failed or outcome not in {"", "succeeded"}:
         marks.append(outcome)
+    if node.open:
+        marks.append("not ended")
     if node.orphan:
         marks.append("its parent was lost")
     return f"{node.name} ({', '.join(marks)})" if marks else node.name

@@ -21,6 +21,7 @@ class Node:
         status: unset, ok or error; `message` says what the error was.
         orphan: the span above it is not there (its process was killed before sending it), so it hangs under the root.
         failing: this is where the job's failure comes from.
+        open: it had not ended when it was kept: it still runs, or its process was killed; `end_ns` is when it was kept.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Node:
     depth: int = 0
     orphan: bool = False
     failing: bool = False
+    open: bool = False
     children: list["Node"] = field(default_factory=list["Node"])
 
     @property
@@ -79,7 +81,7 @@ class Trace:
 
     @classmethod
     def read(cls, rows: Iterable[bytes]) -> Self | None:
-        """The tree of these rows, as `export.row` wrote them; rows kept twice count once. None without any span."""
+        """The tree of these rows, as `export.row` wrote them; a span's last row counts. None without any span."""
         nodes: dict[str, Node] = {}
         unreadable = 0
         for row in rows:
@@ -131,6 +133,7 @@ def _node(row: bytes) -> Node | None:
     try:
         fields = json.loads(row)
         known = {name: fields[name] for name in _FIELDS}
+        known["open"] = bool(fields.get("open"))
         return Node(**known) if known["end_ns"] >= known["start_ns"] else None
     except (ValueError, TypeError, KeyError):
         return None

@@ -62,12 +62,13 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}", '"ann"', ""],
         "resume": [JOB, "{}", -1],
         "emit": [JOB, "a", "hello"],
+        "keep": [600, 100, JOB, "a pack"],
         "recall": [JOB, "a"],
     }[script]
 
 
-AGAIN_IS_NEWS = {"call_begin", "emit"}
-"""Said twice on purpose: a second begin is a second attempt, a second message is told twice."""
+AGAIN_IS_NEWS = {"call_begin", "emit", "keep"}
+"""Said twice on purpose: a second begin is a second attempt, a second message is told twice, and so is a span."""
 
 
 @pytest.mark.parametrize("script", NAMES)

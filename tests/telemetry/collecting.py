@@ -3,7 +3,7 @@
 import gzip
 import json
 import threading
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -22,8 +22,9 @@ class Memory:
     def __init__(self) -> None:
         self.jobs: dict[str, list[bytes]] = {}
 
-    def append(self, job_id: str, spans: list[bytes]) -> None:
-        self.jobs.setdefault(job_id, []).extend(spans)
+    def append(self, spans: Mapping[str, list[bytes]]) -> None:
+        for job_id, rows in spans.items():
+            self.jobs.setdefault(job_id, []).extend(rows)
 
     def spans(self, job_id: str) -> dict[str, dict[str, Any]]:
         """By name."""

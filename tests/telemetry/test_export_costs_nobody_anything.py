@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -53,10 +54,10 @@ def test_a_sink_that_raises_loses_its_spans_and_takes_later_ones(caplog: pytest.
     class Broken(Memory):
         broken = True
 
-        def append(self, job_id: str, spans: list[bytes]) -> None:
+        def append(self, spans: Mapping[str, list[bytes]]) -> None:
             if self.broken:
                 raise ConnectionError("Redis is gone")
-            super().append(job_id, spans)
+            super().append(spans)
 
     sink = Broken()
     with recording(sink=sink) as (telemetry, _):
@@ -74,9 +75,9 @@ def test_a_sink_that_hangs_fills_its_queue_and_no_more() -> None:
     release = threading.Event()
 
     class Hanging(Memory):
-        def append(self, job_id: str, spans: list[bytes]) -> None:
+        def append(self, spans: Mapping[str, list[bytes]]) -> None:
             release.wait()
-            super().append(job_id, spans)
+            super().append(spans)
 
     sink = Hanging()
     with recording(sink=sink) as (telemetry, _):

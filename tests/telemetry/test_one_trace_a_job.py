@@ -157,10 +157,10 @@ def test_an_otlp_collector_gets_the_same_trace() -> None:
 
 def test_spans_of_no_job_are_exported_and_not_kept() -> None:
     with collector() as received, recording(received.url) as (telemetry, memory):
-        traced = telemetry.source
+        traced = telemetry.provider
         assert traced is not None
         for _ in range(100):
-            traced[0].get_tracer("mcp-python-sdk").start_span("MCP send tools/list").end()
+            traced.get_tracer("mcp-python-sdk").start_span("MCP send tools/list").end()
         telemetry.flush()
         assert len(received.spans) == 100
         assert memory.jobs == {}

@@ -146,13 +146,13 @@ def test_nothing_planted_anywhere_leaves_by_any_way() -> None:
     secret = "Zq81hunter2hunter2hunter2"
     with collector() as received, recording(received.url) as (telemetry, memory):
         job_id = new_job()
-        library = telemetry.source
+        library = telemetry.provider
         assert library is not None
         with telemetry.spans.open_job(job_id, "trip") as root:
             root.set("surefoot.tenant", f"password={secret}")
             with telemetry.spans.tool(job_id, "a.b", {"api_key": secret, "q": f"Bearer {secret}"}, key="k") as call:
                 call.answer({"cookie": secret, "text": f"see https://x:{secret}@host"})
-            with library[0].get_tracer("library").start_as_current_span("GET") as span:
+            with library.get_tracer("library").start_as_current_span("GET") as span:
                 span.set_attribute("http.request.header.authorization", secret)
                 span.set_attribute("http.request.header.x-api-key", [secret])
                 span.add_event("sent", {"token": secret, "line": f"sk-{secret}"})
