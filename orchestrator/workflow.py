@@ -3,7 +3,7 @@
 import importlib
 import inspect
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, get_args, runtime_checkable
 
 from pydantic import BaseModel, ValidationInfo
@@ -14,6 +14,7 @@ from orchestrator.plan import NAME, Plan
 
 Diverged = Literal["stop", "recorded"]
 OnFailure = Literal["keep", "undo"]
+Approve = Literal["copied", "always"]
 ACCEPTED: Mapping[str, Any] = {"surefoot": "accepted"}
 """The validation context of a request that was accepted when its job was submitted."""
 
@@ -43,6 +44,8 @@ class Profile:
             stand for it, and fails the step where there is none.
         needs: names of steps whose outputs it cannot do without; who writes plans is held to it.
         about: what it does, in a line; who decides about it reads this.
+        approve: `<server>.<tool>` or glob -> which calls with an effect a person approves before they are sent:
+            `always`, or those whose arguments are `copied` from what tools answered.
     """
 
     name: str
@@ -55,11 +58,14 @@ class Profile:
     diverged: Diverged = "stop"
     needs: tuple[str, ...] = ()
     about: str = ""
+    approve: Mapping[str, Approve] = field(default_factory=dict[str, Approve])
 
     def __post_init__(self) -> None:
-        """Fill in the queue; refuse names that no message could carry, and a policy that does not exist."""
+        """Fill in the queue; refuse names that no message could carry, and policies that do not exist."""
         if self.diverged not in get_args(Diverged):
             raise InvalidRequest(f"specialist {self.name!r}: diverged={self.diverged!r}; use 'stop' or 'recorded'")
+        if wrong := [rule for rule in self.approve.values() if rule not in get_args(Approve)]:
+            raise InvalidRequest(f"specialist {self.name!r}: approve={wrong[0]!r}; use 'copied' or 'always'")
         object.__setattr__(self, "queue", self.queue or self.name)
         for name in (self.name, self.queue):
             if not NAME.fullmatch(name):

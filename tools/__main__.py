@@ -17,13 +17,16 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="surefoot tools", description="The tools of an mcp.json.")
     parser.add_argument("--config", type=Path, required=True, help="the mcp.json")
     parser.add_argument("--json", action="store_true", help="for programs")
+    parser.add_argument("--digests", action="store_true", help="as mcp.json takes them")
     options = parser.parse_args()
     try:
         listed = asyncio.run(_list(options.config))
     except (InvalidToolConfig, ToolFailure) as error:
         print(f"surefoot tools: {error}", file=sys.stderr)  # noqa: T201 - a command line's answer
         return 1
-    if options.json:
+    if options.digests:
+        print(json.dumps(_digests(listed), indent=2))  # noqa: T201
+    elif options.json:
         print(json.dumps([_facts(tool) for tool in listed], indent=2))  # noqa: T201
     else:
         wide = max((len(tool.name) for tool in listed), default=0)
@@ -38,6 +41,15 @@ async def _list(path: Path) -> list[Tool]:
         return sorted(await servers.tools(), key=lambda tool: tool.name)
     finally:
         await servers.close()
+
+
+def _digests(listed: list[Tool]) -> dict[str, dict[str, dict[str, str]]]:
+    """What to put into each server's `surefoot` block so that its tools stay what they are."""
+    blocks: dict[str, dict[str, dict[str, str]]] = {}
+    for tool in listed:
+        server, _, name = tool.name.partition(".")
+        blocks.setdefault(server, {"digests": {}})["digests"][name] = tool.digest
+    return blocks
 
 
 def _facts(tool: Tool) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from tools.effects import Effect
 from tools.settings import MissingVariable, expand
 
+Pin = Literal["agents", "all", "note"]
+Approval = Literal["copied", "always"]
 log = structlog.get_logger(__name__)
 MICRO = 1_000_000
 EXPANDED = frozenset({"command", "args", "env", "cwd", "url", "headers"})
@@ -21,6 +23,7 @@ OUR_HEADERS = frozenset({"accept", "authorization", "connection", "content-lengt
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
+Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{16}$")]
 Usd = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False)]
 
 
@@ -55,6 +58,9 @@ class Extras(BaseModel):
     lookup: dict[Name, Name] = Field(default_factory=dict[str, str])
     price_usd: dict[Name, Usd] = Field(default_factory=dict[str, float])
     protocol: Literal["auto", "legacy", "2026-07-28"] = "auto"
+    pin: Pin = "agents"
+    digests: dict[Name, Digest] = Field(default_factory=dict[str, str])
+    approve: dict[Name, Approval] = Field(default_factory=dict[str, Approval])
 
     def price_micro_usd(self, tool: str) -> int | None:
         """The price of one call of this tool, in micro-USD; the first glob that fits counts. None: it is not said."""

@@ -17,10 +17,10 @@ import structlog
 from pydantic import BaseModel, ConfigDict, ValidationError, create_model
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from tools.catalogue import Signature, Tool, described
 from tools.config import ServerConfig
 from tools.effects import Effect, configured
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, ToolFailure
+from tools.tool import Signature, Tool, described
 from tools.way import Way
 
 log = structlog.get_logger(__name__)

@@ -19,13 +19,14 @@ from mcp.types import Tool as ListedTool
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
-from tools.catalogue import Catalogue, Tool, described, pages
+from tools.catalogue import Catalogue, pages
 from tools.config import ServerConfig
 from tools.connection import Connection, Life
 from tools.effects import classify
 from tools.failure import failure, list_changed, session_lost
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.schema import InvalidSchema
+from tools.tool import Tool, described
 from tools.transport import BYTES_META, KEY_META, TOO_LARGE
 from tools.way import Way
 

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from fnmatch import fnmatchcase
 from typing import Protocol
 
-from tools.catalogue import Tool
 from tools.config import ServerConfig, ToolConfig
 from tools.local import LocalServer
 from tools.outcome import Rejected
+from tools.tool import Tool
 
 
 class Server(Protocol):
@@ -29,7 +29,11 @@ class Server(Protocol):
 
 
 class ToolServers:
-    """The servers of an mcp.json; each is connected when first needed. Belongs to one event loop."""
+    """The servers of an mcp.json; each is connected when first needed. Belongs to one event loop.
+
+    Attributes:
+        approvals: some calls need a person's approval.
+    """
 
     def __init__(self, config: ToolConfig, *, catalogue_ttl_s: float = 300.0, answer_bytes: int = 1_048_576) -> None:
         self._servers: dict[str, Server] = {
@@ -38,6 +42,7 @@ class ToolServers:
             else _remote(name, each, catalogue_ttl_s, answer_bytes)
             for name, each in config.servers.items()
         }
+        self.approvals = any(each.surefoot.approve for each in config.servers.values())
 
     async def find(self, name: str, allowed: Sequence[str]) -> Tool:
         """The tool of this name, if `allowed` (names or globs) has it.
@@ -64,6 +69,8 @@ class ToolServers:
     async def allowed(self, *patterns: Sequence[str]) -> list[Tool]:
         """The tools that each of these lists of names or globs has; only servers that may have some are asked.
 
+        Where an operator wrote down what a server has, a tool that is not among it is not there.
+
         Raises:
             ToolFailure: such a server cannot be asked.
         """
@@ -75,7 +82,7 @@ class ToolServers:
             return all(any(fnmatchcase(server, pattern.partition(".")[0]) for pattern in each) for each in patterns)
 
         listed = await self._listed(server for name, server in self._servers.items() if may_fit(name))
-        return [tool for tool in listed if fits(tool.name)]
+        return [tool for tool in listed if fits(tool.name) and tool.known != ""]
 
     async def _listed(self, servers: Iterable[Server]) -> list[Tool]:
         listed = await asyncio.gather(*(server.tools() for server in servers))

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ValidationError
 
 from orchestrator.state.records import encode
-from tools.catalogue import Tool
 from tools.outcome import Rejected
+from tools.tool import Tool
 from workers.generate import opening, parsed, repair
 from workers.model_calls import MODEL
 from workers.prompt import ANSWER, Called, Message, Offered, Prompt, Reply
@@ -75,7 +75,7 @@ class Agent:
         if not isinstance(call.arguments, Mapping):
             return "Its arguments are no JSON object."
         try:
-            return as_data(await self._attempt.call(tool.name, dict(call.arguments)))
+            return as_data(await self._attempt.call(tool.name, dict(call.arguments), by_model=True))
         except Rejected as no:
             return as_data({"refused": str(no)})
 

@@ -14,7 +14,7 @@ from orchestrator.errors import InvalidRequest
 from orchestrator.state.calls import CallStore
 from orchestrator.state.records import Question, encode, in_order
 from orchestrator.state.steps import Lease
-from workers.journal import fingerprint
+from workers.replay import fingerprint
 
 LONGEST_S = 10 * 366 * 86_400.0
 
@@ -47,7 +47,7 @@ class Asking:
 
     def __init__(self, store: CallStore, lease: Lease, lack: Callable[[Sequence[Question]], Awaitable[Any]]) -> None:
         """`lack` ends the attempt, which cannot go on without answers to these questions."""
-        self._store, self._lease, self._lack = store, lease, lack
+        self._store, self._lease, self._lack, self.step = store, lease, lack, lease.step
         self._looks: set[asyncio.Task[dict[str, Any]]] = set()
         self._lacking: list[Question] = []
         self._approvals = Counter[str]()
@@ -71,6 +71,10 @@ class Asking:
         question = Question(f"{step}/{name}", name, prompt, "approval", step, schema=schema, details=details)
         asked = Patience(deadline_s).put(question, None if deadline_s is None else False)
         return bool((await self._answers([asked]))[name])
+
+    async def one(self, question: Question) -> Any:
+        """The answer to a question that somebody else has made."""
+        return (await self._answers([question]))[question.field]
 
     async def _model(self, model: type[BaseModel], patience: Patience) -> BaseModel:
         """A question for each field without a default; those that together break a rule are asked again."""

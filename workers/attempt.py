@@ -5,12 +5,14 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from orchestrator.plan import Step
 from orchestrator.state.records import Claim, Question
 from orchestrator.workflow import Profile
 from workers.agent import Agent
-from workers.asking import Asking
+from workers.approval import Approvals
+from workers.asking import Asking, Patience
 from workers.journal import Journal
 from workers.leases import Held
 from workers.model_calls import ModelCalls
@@ -46,8 +48,11 @@ class Attempt:
         self._shop, self._held, self._lease, self._until = workshop, held, held.lease, _now() + limit_s
         self.asking = Asking(workshop.calls, held.lease, self.lack)
         last = claim.attempt >= workshop.settings.attempts
+        self._approvals = Approvals(profile, claim, self.asking, configured=workshop.tools.approvals)
         record, spans = Record(workshop.calls, held, claim, workshop.meter), workshop.telemetry.spans
-        self._journal = self.journals(record, workshop.tools, workshop.prices, spans, profile, last=last)
+        self._journal = self.journals(
+            record, workshop.tools, workshop.prices, spans, profile, self._approvals, last=last
+        )
         self._models = ModelCalls(record, workshop.models, workshop.prices, spans, workshop.jobs)
 
     @property
@@ -59,19 +64,19 @@ class Attempt:
         """Why it has not succeeded although it ended: an effect of an earlier attempt that it did not ask for again."""
         return await self._journal.left_out()
 
-    async def call(self, tool: str, arguments: dict[str, Any]) -> Any:
-        """Call a tool."""
+    async def call(self, tool: str, arguments: dict[str, Any], *, by_model: bool = False) -> Any:
+        """Call a tool. `by_model`: a model that was shown it asks."""
         if self.stop:
             raise self.stop
         try:
-            return await self._journal.call(tool, arguments, self.left_s)
+            return await self._journal.call(tool, arguments, self.left_s, by_model=by_model)
         except Stop as stop:
             raise self._stopping(stop) from stop
 
     async def agent(self, tools: Sequence[str], output: type[BaseModel] | None) -> Agent:
         """A model with these of the specialist's tools."""
         try:
-            return Agent(self, await self._journal.allowed(tools), output)
+            return Agent(self, await self._journal.shown(tools), output)
         except Stop as stop:
             raise self._stopping(stop) from stop
 
@@ -83,6 +88,12 @@ class Attempt:
             return await self._models.ask(prompt, self.left_s)
         except Stop as stop:
             raise self._stopping(stop) from stop
+
+    async def ask(self, what: str | type[BaseModel], prompt: str, example: Any, patience: Patience) -> Any:
+        """Ask a person."""
+        answer = await self.asking.ask(what, prompt, example, patience)
+        self._approvals.person(to_jsonable_python(answer))
+        return answer
 
     async def lack(self, questions: Sequence[Question]) -> Any:
         """Wait for people: the attempt ends, and the step is parked with these questions."""

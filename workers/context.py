@@ -179,7 +179,7 @@ class StepContext:
                 the job is cancelled.
             default: the answer that counts then; of a model, an instance or a dict of its fields. None: there is none.
         """
-        return await self._attempt.asking.ask(what, prompt, example, Patience(deadline_s, default))
+        return await self._attempt.ask(what, prompt, example, Patience(deadline_s, default))
 
     async def approve(self, prompt: str, details: Any = None, *, deadline_s: float | None = None) -> bool:
         """Whether a person approves exactly these details. An approval is used once; other details are asked anew.

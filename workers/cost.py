@@ -5,7 +5,7 @@ from fnmatch import fnmatchcase
 from orchestrator.prices import Prices, UnknownPrice
 from orchestrator.state.calls import Cost
 from orchestrator.state.records import Claim
-from tools.catalogue import Tool
+from tools.tool import Tool
 from workers.verdict import Failed, Stop
 
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from orchestrator.state.records import Question
-from tools.catalogue import Tool
+from tools.tool import Tool
 
 ANSWER: Mapping[str, Any] = {
     "type": "object",

@@ -1,13 +1,11 @@
 """The tool calls of one attempt: each numbered, journaled, budgeted, and sent with its deduplication key."""
 
-import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
 from orchestrator.prices import Prices
-from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, Cost, Recorded
-from orchestrator.state.records import encode
+from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, Cost, Pin, Recorded
 from orchestrator.telemetry import Span, Spans, names
 from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.telemetry.redaction import as_text
@@ -15,17 +13,17 @@ from orchestrator.workflow import Profile
 from tools.effects import Effect
 from tools.outcome import CutOff, NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
+from workers.approval import Approvals
 from workers.cost import cost_of
 from workers.doubt import Doubt, Known, told
 from workers.record import Record
-from workers.replay import Call
+from workers.replay import Call, fingerprint
 from workers.verdict import Failed, Later, Parked, Stop, later
 
 
-def fingerprint(tool: str, arguments: Mapping[str, Any]) -> str:
-    """What is asked, as a short digest; equal for equal arguments whatever their order."""
-    text = encode([tool, sorted((name, encode(value)) for name, value in arguments.items())])
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+def _no(tool: str, kept: object) -> Rejected:
+    """A no from the record, word for word as it was said first: a model that is shown it is asked the same again."""
+    return Rejected(tool, str(kept).removeprefix(f"{tool}: "))
 
 
 class Journal:
@@ -38,15 +36,19 @@ class Journal:
         prices: Prices,
         spans: Spans,
         profile: Profile,
+        approvals: Approvals,
         *,
         last: bool,
     ) -> None:
         """`last`: no attempt comes after this one."""
         self._record, self._tools, self._prices, self._spans = record, tools, prices, spans
-        self._profile, self._last, self._replay = profile, last, record.replay
+        self._profile, self._last, self._replay, self._approvals = profile, last, record.replay, approvals
 
-    async def call(self, name: str, arguments: dict[str, Any], timeout_s: float) -> Any:
-        """One call: replay it, or check, reserve, send and settle it."""
+    async def call(self, name: str, arguments: dict[str, Any], timeout_s: float, *, by_model: bool = False) -> Any:
+        """One call: replay it, or check, reserve, send and settle it.
+
+        `by_model`: it is asked for by a model that was shown the tool.
+        """
         call = await self._replay.ask(name, fingerprint(name, arguments))
         with self._spans.tool(self._record.job_id, name, arguments, key=self._record.key(call.number)) as span:
             try:
@@ -58,7 +60,8 @@ class Journal:
                 new = call.row is None or call.row.state == "unsent"
                 if new and (row := await self._otherwise(call, tool, arguments, span)) is not None:
                     return await self._replayed(row, span)
-                answer = await self._send(tool, arguments, call, timeout_s, span)
+                await self._approved(tool, arguments, call, span)
+                answer = await self._send(tool, arguments, call, timeout_s, span, by_model=by_model)
             except Unavailable as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(later(error)) from error
@@ -66,6 +69,7 @@ class Journal:
                 span.fail(Kind.REJECTED, str(error))
                 raise
             span.answer(answer)
+            self._approvals.told(name, answer)
             return answer
 
     async def again(self, past: Recorded, step: str, arguments: dict[str, Any], timeout_s: float) -> Known:
@@ -95,12 +99,23 @@ class Journal:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(later(error)) from error
 
-    async def allowed(self, patterns: Sequence[str]) -> list[Tool]:
-        """The tools of this specialist, of those that fit.
+    async def shown(self, patterns: Sequence[str]) -> list[Tool]:
+        """The tools of this specialist that fit, for a model to read: as the job first saw them.
 
         Raises:
+            Rejected: one is another now, and its server's configuration minds.
             Stop: a server cannot be asked now.
         """
+        tools = await self._allowed(patterns)
+        for tool in tools:
+            tool.verify()
+        changed = await self._record.changed({tool.name: tool.digest for tool in tools if tool.known is None})
+        for tool in tools:
+            if tool.name in changed and tool.pin != "note":
+                raise tool.changed(changed[tool.name])
+        return tools
+
+    async def _allowed(self, patterns: Sequence[str]) -> list[Tool]:
         try:
             return await self._tools.allowed(self._profile.tools, patterns)
         except (Unavailable, OutcomeUnknown) as error:
@@ -119,9 +134,22 @@ class Journal:
         self._record.meter.replayed(row.tool)
         span.set(names.EFFECT, row.effect)
         if row.state == "rejected":
-            raise Rejected(row.tool, str(value))
+            raise _no(row.tool, value)
         span.answer(value, replayed=True)
+        self._approvals.told(row.tool, value)
         return value
+
+    async def _approved(self, tool: Tool, arguments: dict[str, Any], call: Call, span: Span) -> None:
+        """A call may need a person's yes; a no is kept as the call's answer, so that it is one on every attempt."""
+        try:
+            await self._approvals.ask(tool, arguments, call)
+        except Rejected as no:
+            await self._record.begin(call, NOTHING, tool.effect.value, span)
+            await self._record.settle(call.number, "rejected", str(no), NOTHING)
+            raise
+        except Stop:
+            span.end_as(Outcome.WAITING)
+            raise
 
     async def _otherwise(self, call: Call, tool: Tool, arguments: dict[str, Any], span: Span) -> Recorded | None:
         """A question that was certainly never sent: may it be? Answers what on record stands for it."""
@@ -147,18 +175,23 @@ class Journal:
         answer = f", answer {as_text(await self._record.stored(row.number))}" if row.finished else ""
         return f"{row.tool}, which an earlier attempt had asked as call {row.number} ({row.state}{answer})"
 
-    async def _send(self, tool: Tool, arguments: dict[str, Any], call: Call, timeout_s: float, span: Span) -> Any:
+    async def _send(
+        self, tool: Tool, arguments: dict[str, Any], call: Call, timeout_s: float, span: Span, *, by_model: bool
+    ) -> Any:
         """Send it, unless it may have been sent before and must not be sent again."""
         unsafe, key, row = tool.effect is Effect.UNSAFE, self._record.key(call.number), call.row
         if unsafe and row is not None and row.unsettled:
             doubt = Doubt(self._record.step, row.number, row.sends, row.at_ms, tool, arguments, key)
             if (known := await self._known(doubt, tool.lookup, span)).happened:
                 return known.result
-        begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
+        pin = self._pin(tool, by_model=by_model)
+        begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span, pin)
+        if begun.answer == "CHANGED":
+            raise tool.changed(begun.first)
         if begun.answer == "REPLAY":
             self._record.meter.replayed(tool.name)
             if begun.before == "rejected":
-                raise Rejected(tool.name, str(begun.value))
+                raise _no(tool.name, begun.value)
             return begun.value
         try:
             return await self._sent(tool, arguments, call.number, begun, timeout_s)
@@ -248,6 +281,11 @@ class Journal:
         """Leave a look-up to the next attempt; after the last one a person is asked."""
         if not self._last:
             raise Stop(again)
+
+    def _pin(self, tool: Tool, *, by_model: bool) -> Pin:
+        """What an operator has read and wrote down needs no other pin."""
+        refuse = tool.pin == "all" or (tool.pin == "agents" and by_model)
+        return Pin(tool.digest if tool.known is None else "", refuse)
 
     def _cost(self, tool: Tool) -> Cost:
         return cost_of(tool, self._record.claim, self._prices)

@@ -1,9 +1,10 @@
 """What one attempt of a step writes down of its calls, to tools and to models, before and after each is sent."""
 
 import asyncio
+from collections.abc import Mapping
 
 from orchestrator.budget import named
-from orchestrator.state.calls import Begun, CallStore, Cost, State
+from orchestrator.state.calls import UNPINNED, Begun, CallStore, Cost, Pin, State
 from orchestrator.state.records import Claim
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening
@@ -52,15 +53,19 @@ class Record:
         """What a person answered to this question, or None."""
         return await self._store.answer(self._lease, question_id)
 
-    async def begin(self, call: Call, cost: Cost, effect: str, span: Span) -> Begun:
+    async def begin(self, call: Call, cost: Cost, effect: str, span: Span, pin: Pin = UNPINNED) -> Begun:
         """Reserve what a call may cost, and record that it is going to be sent; wait while others hold what it needs.
+
+        A tool that is another one now is told, or answered as CHANGED.
 
         Raises:
             Stop: a ceiling is reached, the step is not ours any more, or the number is another call's.
         """
-        words = (self._lease, call.number, call.asked, call.tool, cost, effect)
+        words = (self._lease, call.number, call.asked, call.tool, cost, effect, pin)
         while (begun := await self._store.begin(*words)).answer == "BUSY":  # noqa: ASYNC110 - others hold it elsewhere
             await asyncio.sleep(BUSY_S)
+        if begun.first:
+            span.event(Happening.TOOL_CHANGED, tool=call.tool, first=begun.first, now=pin.digest)
         if begun.over:
             self.meter.refused(begun.over.kind)
             raise Stop(stopped(self.claim, self.step, begun.over))
@@ -71,6 +76,17 @@ class Record:
         for kind in begun.low:
             span.event(Happening.BUDGET_LOW, ceiling=named(kind))
         return begun
+
+    async def changed(self, digests: Mapping[str, str]) -> dict[str, str]:
+        """Which of these tools are others than when the job first saw them, and what they were.
+
+        Raises:
+            Stop: the step is not ours any more.
+        """
+        found = await self._store.pin(self._lease, digests)
+        if isinstance(found, str):
+            raise Stop(Lost(found))
+        return found
 
     async def settle(self, number: int, state: State, value: object, cost: Cost) -> None:
         """Keep what came of a call, and what it cost.

@@ -13,10 +13,19 @@ What is on record is read once an attempt. That is enough: only the holder of th
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from orchestrator.state.calls import LOOK_UP, Recorded
+from orchestrator.state.records import encode
+
+
+def fingerprint(tool: str, arguments: Mapping[str, Any]) -> str:
+    """What is asked, as a short digest; equal for equal arguments whatever their order."""
+    text = encode([tool, sorted((name, encode(value)) for name, value in arguments.items())])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 @dataclass(eq=False)

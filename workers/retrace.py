@@ -18,13 +18,15 @@ from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
 from orchestrator.state.undo import Entry
 from orchestrator.telemetry.spans import NOTHING
+from tools.servers import Tool
 from workers.attempt import Attempt
 from workers.context import StepContext
 from workers.doubt import Known
-from workers.journal import Journal, fingerprint
+from workers.journal import Journal
 from workers.leases import Held
 from workers.model_calls import MODEL
 from workers.prompt import Prompt, Reply
+from workers.replay import fingerprint
 from workers.specialist import Specialist
 from workers.verdict import Failed, Later, Lost, Parked, Stop, Verdict, problems
 
@@ -62,8 +64,9 @@ class Past(Journal):
         self.left = list[Entry]()
         self.moves = self.busy = self.waiting = 0
 
-    async def call(self, name: str, arguments: dict[str, Any], timeout_s: float) -> Any:
+    async def call(self, name: str, arguments: dict[str, Any], timeout_s: float, *, by_model: bool = False) -> Any:
         """Answer a call that is on record."""
+        del by_model
         self.busy += 1
         try:
             row = (await self._replay.ask(name, fingerprint(name, arguments))).row
@@ -77,6 +80,10 @@ class Past(Journal):
             self.busy -= 1
             self.moves += 1
         return await self.nothing_new()
+
+    async def shown(self, patterns: Sequence[str]) -> list[Tool]:
+        """Whatever they are now: no model is shown them."""
+        return await self._allowed(patterns)
 
     async def replied(self, prompt: Prompt) -> Reply:
         """Answer a question to a model that is on record."""

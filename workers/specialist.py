@@ -1,15 +1,16 @@
 """The decorator that makes a coroutine function a specialist."""
 
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel
 
 from orchestrator.errors import InvalidRequest
 from orchestrator.patterns import KINDS
-from orchestrator.workflow import ACCEPTED, Diverged, Profile, catalogue
+from orchestrator.workflow import ACCEPTED, Approve, Diverged, Profile, catalogue
 
 Perform = Callable[..., Awaitable[Any]]
 
@@ -43,11 +44,12 @@ def specialist(
     timeout_s: float = 300.0,
     diverged: Diverged = "stop",
     needs: Sequence[str] = (),
+    approve: Mapping[str, Approve] = MappingProxyType({}),
 ) -> Callable[[Perform], Perform]:
     """Make `async def f(step, request)` the specialist `name`.
 
-    The annotations say what is validated: the second parameter's pydantic model is what the job's request must fit,
-    the returned model what the output must fit; without annotations both are plain JSON.
+    The annotations say what is validated: the second parameter's model is what the job's request must fit, the returned
+    model what the output must fit; without annotations both are plain JSON.
 
     Args:
         name: as used in plans; `[a-z0-9_-]{1,64}`.
@@ -57,6 +59,7 @@ def specialist(
         timeout_s: the longest one attempt may take, seconds.
         diverged: it runs again and asks for another effect: `stop` fails it, `recorded` takes the answer on record.
         needs: names of steps whose outputs it cannot do without; `PlanExecuteSolve` holds its planner to it.
+        approve: tool or glob -> which of its calls with an effect a person approves: `always`, or `copied` arguments.
 
     Raises:
         InvalidRequest: name, policy or function (`async def f(step, request)`) are not valid.
@@ -67,7 +70,7 @@ def specialist(
     def register(perform: Perform) -> Perform:
         request, output = _models(name, perform)
         about = (inspect.getdoc(perform) or "").partition("\n")[0]
-        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), about)
+        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), about, dict(approve))
         profile = Profile(name, request, output, *ways)
         catalogue.profiles[name] = profile
         specialists[name] = Specialist(profile, perform)

@@ -1,9 +1,10 @@
 """One attempt of undoing one step: claim -> learn what there is to undo -> undo it, newest first -> commit."""
 
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from orchestrator.state import keys
-from orchestrator.state.calls import Cost
+from orchestrator.state.calls import Cost, Pin
 from orchestrator.state.records import Claim
 from orchestrator.state.steps import Lease
 from orchestrator.state.undo import Entry, Undone
@@ -13,6 +14,7 @@ from tools.outcome import Rejected
 from tools.servers import Tool
 from workers.attempt import Attempt
 from workers.journal import Journal
+from workers.replay import Call
 from workers.retrace import Retrace, why
 from workers.run import Ended, StepRun
 from workers.specialist import Specialist
@@ -23,10 +25,17 @@ if TYPE_CHECKING:
 
 
 class UndoJournal(Journal):
-    """Its calls draw on the allowance for undoing, not on the job's budget."""
+    """Its calls draw on the allowance for undoing, not on the job's budget; a changed tool is noted, not refused."""
 
     def _cost(self, tool: Tool) -> Cost:
         return Cost(tool_calls=0, undo=1, undo_micro_usd=super()._cost(tool).micro_usd)
+
+    async def _approved(self, tool: Tool, arguments: dict[str, Any], call: Call, span: Span) -> None:
+        """Nobody is asked: what undoes a step was decided when the step was allowed."""
+
+    def _pin(self, tool: Tool, *, by_model: bool) -> Pin:
+        """What was done is undone, though the tool is described otherwise by now."""
+        return replace(super()._pin(tool, by_model=by_model), refuse=False)
 
 
 class Undoing(Attempt):

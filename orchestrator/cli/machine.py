@@ -78,6 +78,7 @@ def tools(
     ] = None,
     stdio: Annotated[bool, typer.Option("--stdio", help="with serve: over stdin and stdout")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False,
+    digests: Annotated[bool, typer.Option("--digests", help="what each tool is, as mcp.json takes it")] = False,
 ) -> None:
     """List the configured tools and their effects, or run one of our tool servers: surefoot tools serve flights."""
     if server == "serve":
@@ -92,7 +93,8 @@ def tools(
     config = settings.mcp_config or settings.home / "mcp.json"
     if not config.exists():
         raise SurefootError(f"no {config}: start `surefoot up`, or set SUREFOOT_MCP_CONFIG")
-    _become("tools", "--config", str(config), *(["--json"] if as_json else []))
+    form = [*(["--json"] if as_json else []), *(["--digests"] if digests else [])]
+    _become("tools", "--config", str(config), *form)
 
 
 def flower(

@@ -1,6 +1,6 @@
 """How people see jobs: tables, an event a line, colours by status."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -56,17 +56,21 @@ def event_line(event: Event) -> Text:
 
 def _told(event: Event) -> str:
     data = event.data
-    if event.type == "call" and isinstance(data, dict):
-        return f"{data['tool']} (call {data['number']}) {data['outcome']}"
-    if event.type == "question" and isinstance(data, dict):
-        return f"{data['field']}: {data['prompt']}"
-    if event.type == "budget" and isinstance(data, dict):
-        return f"80 % of the budget: {named(data['kind'])} {data['used']} of {data['ceiling']}"
     if event.type == "started":
         return "" if data == "1" else f"attempt {data}"
-    if event.type == "retrying" and isinstance(data, dict):
-        return f"{data['message']}; again in {data.get('delay_s', 0)} s"
+    if isinstance(data, dict) and event.type in TOLD:
+        return TOLD[event.type](data)
     return _told_of_undoing(data) if event.type in {"undoing", "undone"} else str(data)
+
+
+TOLD: Mapping[str, Callable[[dict[str, Any]], str]] = {
+    "call": lambda data: f"{data['tool']} (call {data['number']}) {data['outcome']}",
+    "question": lambda data: f"{data['field']}: {data['prompt']}",
+    "budget": lambda data: f"80 % of the budget: {named(data['kind'])} {data['used']} of {data['ceiling']}",
+    "changed": lambda data: f"{data['tool']}: another tool now (digest {data['first']}, now {data['now']})",
+    "retrying": lambda data: f"{data['message']}; again in {data.get('delay_s', 0)} s",
+}
+"""Event -> what it says of itself, where that is more than its data."""
 
 
 def _told_of_undoing(data: Any) -> str:

@@ -1,6 +1,6 @@
 """The journal of calls in the record: begin reserves and records the intent, settle keeps the answer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -49,10 +49,11 @@ class Begun:
     """The answer to begin.
 
     GO and AGAIN (`before`: unknown, begun or unsent) mean send it, and `low` names the kinds of which 80 % are used now
-    for the first time; it was begun `sends` times, now at `at_ms` since 1970. REPLAY brings the stored `value` of a
-    call that was `before` done or rejected; OVER says which ceiling is reached (`over`), STALE and DEAD say why in
-    `before`; DIVERGED names the tool that has this number; BUSY: calls under way hold the bytes that are left.
-    `cost` is what was reserved: it may have fewer bytes for the answer than were asked.
+    for the first time; it was begun `sends` times, now at `at_ms` since 1970; `first` is the tool's digest when the job
+    first saw it, if it is another one now; `cost` is what was reserved: it may have fewer bytes for the answer than
+    were asked. REPLAY brings the stored `value` of a call that was `before` done or rejected; OVER says which ceiling
+    is reached (`over`), STALE and DEAD say why in `before`; DIVERGED names the tool that has this number; BUSY: calls
+    under way hold the bytes that are left; CHANGED says what the tool was (`first`), and that it is not called.
     """
 
     answer: str
@@ -63,6 +64,18 @@ class Begun:
     sends: int = 0
     at_ms: int = 0
     cost: Cost = NOTHING
+    first: str = ""
+
+
+@dataclass(frozen=True)
+class Pin:
+    """What a tool is now, and whether a call of it is refused where the job first saw another one."""
+
+    digest: str = ""
+    refuse: bool = False
+
+
+UNPINNED = Pin()
 
 
 @dataclass(frozen=True)
@@ -110,21 +123,39 @@ class CallStore:
         self._scripts = scripts
 
     async def begin(
-        self, lease: Lease, number: int, fingerprint: str, tool: str, cost: Cost, effect: str = "unsafe"
+        self,
+        lease: Lease,
+        number: int,
+        fingerprint: str,
+        tool: str,
+        cost: Cost,
+        effect: str = "unsafe",
+        pin: Pin = UNPINNED,
     ) -> Begun:
         """Before a call is sent."""
         words = (lease.job_id, lease.step, lease.fence, number, fingerprint, tool, str(cost), effect)
-        row = await self._scripts.run("call_begin", *words)
+        row = await self._scripts.run("call_begin", *words, pin.digest, int(pin.refuse))
         answer, before = row[0].decode(), row[1].decode()
         if answer == "REPLAY":
             return Begun(answer, before, decode(row[2]))
         if answer == "OVER":
             return Begun(answer, over=Over(before, row[2].decode(), row[3].decode()))
+        if answer == "CHANGED":
+            return Begun(answer, first=before)
         if answer not in {"GO", "AGAIN"}:
             return Begun(answer, before)
         low = tuple(kind.decode() for kind in row[2])
         cost = replace(cost, answer_bytes=row[5])
-        return Begun(answer, before, low=low, sends=row[3], at_ms=row[4], cost=cost)
+        return Begun(answer, before, low=low, sends=row[3], at_ms=row[4], cost=cost, first=row[6].decode())
+
+    async def pin(self, lease: Lease, digests: Mapping[str, str]) -> dict[str, str] | str:
+        """Note what each of these tools is. Answers what those were at first that are others now; or STALE, DEAD."""
+        words = [word for pair in digests.items() for word in pair]
+        row = await self._scripts.run("pin", lease.job_id, lease.step, lease.fence, *words)
+        if row[0] != b"OK":
+            return row[0].decode()
+        found = [word.decode() for word in row[1]]
+        return dict(zip(found[::2], found[1::2], strict=True))
 
     async def recall(self, lease: Lease) -> list[Recorded]:
         """What the attempts of this step have asked so far, by number."""

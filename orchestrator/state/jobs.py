@@ -267,6 +267,8 @@ class JobStore:
         words = await self._command("HGETALL", keys.calls(job_id))
         journal: dict[tuple[str, int], dict[str, Any]] = {}
         for name, value in zip(words[::2], words[1::2], strict=True):
+            if name.startswith(b"@"):  # what a tool was: not a call
+                continue
             step, number, what = name.decode().split(":")
             entry = journal.setdefault((step, int(number)), {"step": step, "number": int(number)})
             entry[what] = decode(value) if what == "out" else value.decode()

@@ -34,6 +34,7 @@ class Happening(StrEnum):
     DECIDED = "surefoot.decided"
     MODEL_FAILED = "surefoot.model.failed"
     UNPRICED = "surefoot.model.unpriced"
+    TOOL_CHANGED = "surefoot.tool.changed"
 
 
 class Metric(StrEnum):

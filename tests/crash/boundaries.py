@@ -18,7 +18,7 @@ from orchestrator.state.calls import CallStore
 from orchestrator.state.keys import UNDO
 from orchestrator.state.steps import StepStore
 from orchestrator.state.undo import UndoStore, is_work
-from tools.catalogue import Tool
+from tools.tool import Tool
 from workers import StepContext, specialist
 from workers.backend import JobRecordBackend
 

@@ -21,7 +21,7 @@ from orchestrator.state.calls import Begun, CallStore, Recorded
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.keys import calls as calls_key
 from orchestrator.state.keys import job as job_key
-from orchestrator.state.records import Claim
+from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
 from orchestrator.telemetry import Spans
 from orchestrator.telemetry.metrics import Metrics
@@ -32,6 +32,8 @@ from tests.state.conftest import Stores, stores_on
 from tests.support.valkey import valkey
 from tools.config import ToolConfig
 from tools.servers import ToolServers
+from workers.approval import Approvals
+from workers.asking import Asking
 from workers.journal import Journal
 from workers.leases import Held
 from workers.meter import Meter
@@ -78,6 +80,10 @@ class MortalStore(CallStore):
     async def recall(self, lease: Lease) -> list[Recorded]:
         module.world.fault([Died()])
         return await super().recall(lease)
+
+
+async def nobody(questions: Sequence[Question]) -> None:
+    raise AssertionError(questions)
 
 
 @dataclass
@@ -134,7 +140,8 @@ class Play:
         held.take(lease, time.monotonic())
         profile = Profile("a", tools=("desk.*",), diverged=self.policy)
         record = Record(self.calls, held, claim, Meter(Metrics()))
-        journal = Journal(record, self.tools, Prices(None), Spans(None), profile, last=False)
+        approvals = Approvals(profile, claim, Asking(self.calls, lease, nobody), configured=False)
+        journal = Journal(record, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):

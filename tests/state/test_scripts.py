@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from orchestrator import InvalidRequest, Plan, Step
 from orchestrator.budget import Over
 from orchestrator.state import keys
-from orchestrator.state.calls import Cost
+from orchestrator.state.calls import Begun, Cost, Pin
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.jobs import NewJob
 from orchestrator.state.records import Question
@@ -45,8 +45,8 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         return [JOB, 600] if script == "cancel" else [JOB, "a", 0, "nobody knows a", '{"kind":"unhandled"}', 600]
     lease = stores.claim(JOB, "a")
     ours: list[Any] = [JOB, "a", lease.fence]
-    if script in {"call_settle", "recall"}:
-        do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
+    if script in {"call_settle", "recall", "pin"}:
+        do(stores.calls.begin(lease, 1, "p", "t.x", Cost(), pin=Pin("c" if script == "pin" else "")))
     if script == "answer":
         do(stores.steps.park(lease, [QUESTION]))
     if script == "resume":
@@ -57,7 +57,8 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "give_back": [*ours, 10, '{"message":"x"}', 600],
         "release": [*ours, 10, 10, '{"message":"x"}', 600],
         "park": [*ours, '{"a/day":"{\\"step\\":\\"a\\"}"}', 600],
-        "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1", "unsafe"],
+        "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1", "unsafe", "d", 0],
+        "pin": [*ours, "t.x", "d", "t.y", "e"],
         "call_settle": [*ours, 1, "done", "{}", "tool_calls=1"],
         "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}", '"ann"', ""],
         "resume": [JOB, "{}", -1],
@@ -130,6 +131,24 @@ def test_a_call_replays_what_is_done_and_refunds_what_was_never_sent(stores: Sto
     assert do(stores.calls.begin(lease, 1, "other", "t.y", Cost())).answer == "DIVERGED"
     assert do(stores.calls.begin(lease, 2, "q", "t.x", Cost())).answer == "GO"
     assert do(stores.calls.begin(lease, 3, "r", "t.x", Cost())).over == Over("tool_calls", "2", "2")
+
+
+def test_a_tool_that_is_another_now_is_told_once_and_refused_only_where_it_was_never_sent(stores: Stores) -> None:
+    stores.open(TRIP, JOB, tool_calls=9)
+    lease = stores.claim(JOB, "a")
+    new, old = Pin("new", refuse=True), Pin("old", refuse=True)
+    assert do(stores.calls.pin(lease, {"t.x": "old", "t.y": "y"})) == {}
+    assert do(stores.calls.begin(lease, 1, "p", "t.x", Cost(), pin=new)) == Begun("CHANGED", first="old")
+    assert do(stores.jobs.read(JOB)).spend.tool_calls.reserved == 0
+    assert do(stores.calls.begin(lease, 1, "p", "t.x", Cost(), pin=old)).first == ""
+    assert do(stores.calls.begin(lease, 1, "p", "t.x", Cost(), pin=new)).answer == "AGAIN", "it may have been sent"
+    assert do(stores.calls.begin(lease, 2, "q", "t.x", Cost(), pin=Pin("new"))).first == "old", "noted"
+    assert do(stores.calls.begin(lease, 3, "r", "t.x", Cost())).first == "", "nobody looks"
+    assert do(stores.calls.pin(lease, {"t.x": "newest", "t.y": "y"})) == {"t.x": "old"}
+    told = [event.data for event in do(stores.jobs.events(JOB, "0")) if event.type == "changed"]
+    assert told == [{"tool": "t.x", "first": "old", "now": now} for now in ("new", "newest")]
+    do(stores.steps.commit(lease, DONE))
+    assert do(stores.calls.pin(lease, {"t.x": "other"})) == "STALE"
 
 
 @pytest.mark.parametrize(("kind", "cost"), [("tool_calls", Cost()), ("tokens", Cost(0, 1, 0)), ("usd", Cost(0, 0, 1))])

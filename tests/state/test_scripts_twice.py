@@ -35,6 +35,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "fork": lambda row: row == [b"EXISTS", FORK.encode()],
     "give_back": lambda row: row == [b"STALE", b"retrying"],
     "open": lambda row: row == [b"EXISTS", JOB.encode()],
+    "pin": lambda row: row == [b"OK", [b"t.x", b"c"]],
     "park": lambda row: row == [b"DEAD", b"waiting"],
     "recall": lambda row: [each[:6] for each in row] == [[1, b"p", b"t.x", b"unsafe", b"begun", 1]],
     "refuse": lambda row: row == [b"NOTHING", b"failed"],
@@ -96,6 +97,7 @@ def test_the_second_answer_is_as_the_header_says(stores: Stores, script: str) ->
         "sweep_ready",
         "sweep_doubts",
         "recall",
+        "pin",
     }:
         assert not SECOND[script](first), first
     once = everything(stores)

@@ -2,15 +2,21 @@
 
 import asyncio
 import json
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp.types import Tool as ListedTool
+from mcp.types import ToolAnnotations
 
 from tests.tools_client.stage import ALL, Desk, Raw, answer, call, result, servers, stdio, text, until
-from tools.catalogue import MOST_PAGES, MOST_TOOLS, Catalogue, Signature, Tool, described, pages
+from tools.__main__ import main
+from tools.catalogue import MOST_PAGES, MOST_TOOLS, Catalogue, pages
 from tools.config import Extras
 from tools.effects import Effect
 from tools.outcome import Rejected, Unavailable
+from tools.tool import Signature, Tool, described, digest
 from tools.way import Way
 
 OPEN = {"type": "object"}
@@ -207,3 +213,43 @@ async def test_a_call_after_a_reconnect_asks_for_no_list_by_itself() -> None:
         for _ in range(3):
             assert await call(tools, "raw.act") == {"n": 1}
     assert raw.asked == ["tools/list", *["tools/call"] * 3]
+
+
+async def test_tools_whose_digests_an_operator_wrote_down_stay_what_they_are(desk: Desk) -> None:
+    async with servers({"desk": desk.entry()}) as tools:
+        known = {name: (await tools.find(f"desk.{name}", ALL)).digest for name in ("add", "pay")}
+    async with servers({"desk": desk.entry(digests=known | {"pay": "0" * 16})}) as tools:
+        assert await call(tools, "desk.add", a=2, b=3) == {"total": 5}
+        with pytest.raises(
+            Rejected, match=f'its digest is {known["pay"]}, and mcp.json has {"0" * 16} under "digests"'
+        ):
+            await call(tools, "desk.pay", amount=5, idempotency_key="k")
+        with pytest.raises(
+            Rejected, match=r"desk\.slow: mcp\.json has .digests. of its server's tools, and none of this"
+        ):
+            await call(tools, "desk.slow", seconds=0)
+        assert [tool.name for tool in await tools.allowed(ALL)] == ["desk.add", "desk.pay"]
+
+
+def test_the_digests_are_printed_as_mcp_json_takes_them(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "mcp.json"
+    config.write_text(json.dumps({"mcpServers": {"desk": desk.entry()}}))
+    monkeypatch.setattr("sys.argv", ["tools", "--config", str(config), "--digests"])
+    assert main() == 0
+    block = json.loads(capsys.readouterr().out)["desk"]
+    assert Extras.model_validate(block).digests.keys() >= {"add", "pay"}
+
+
+def test_a_digest_is_of_all_that_somebody_may_rely_on() -> None:
+    same = Signature("a", "words", OPEN)
+    hints = [ToolAnnotations(read_only_hint=True), ToolAnnotations(read_only_hint=False), ToolAnnotations()]
+    others = [
+        *(replace(same, name="b"), replace(same, description="Words"), replace(same, description=None)),
+        *(replace(same, input_schema={"type": "object", "title": "x"}), replace(same, output_schema=OPEN)),
+        *(ListedTool(name="a", description="words", input_schema=OPEN, annotations=each) for each in hints),
+    ]
+    digests = [digest(each) for each in (same, *others)]
+    assert len(set(digests)) == len(digests)
+    assert digest(Signature("a", "words", {"type": "object"})) == digests[0]

@@ -1,12 +1,14 @@
 -- call_begin: before a call of a step is sent: replay it, refuse it, or reserve its cost and record the intent.
--- ARGV job step fence number fingerprint tool amounts (kind=amount,...) effect
--- answers {GO, '', low, sends, ms, bytes} first time | {AGAIN, state, low, sends, ms, bytes} begun before, outcome unknown or
---   certainly not executed; low: the kinds of which 80 % are used now for the first time; sends: how often it was begun,
---   ms: since 1970, now; bytes: how large its answer may be, as it was asked or what is left
---   | {REPLAY, state, answer} | {DIVERGED, tool} another call has this number | {OVER, kind, spent, ceiling} | STALE state | DEAD why
---   | BUSY: calls under way hold the bytes that are left: ask again when one of them is settled
+-- ARGV job step fence number fingerprint tool amounts (kind=amount,...) effect digest of the tool or '' refuse (1: a changed tool)
+-- answers {GO, '', low, sends, ms, bytes, first} first time | {AGAIN, state, low, sends, ms, bytes, first} begun before, outcome
+--   unknown or certainly not executed; low: the kinds of which 80 % are used now for the first time; sends: how often it was
+--   begun, ms: since 1970, now; bytes: how large its answer may be, as it was asked or what is left; first: the tool's digest
+--   when the job first saw it, if it is another one now, else ''
+--   | {REPLAY, state, answer} | {DIVERGED, tool} another call has this number | {CHANGED, first} refused, since it never was sent
+--   | {OVER, kind, spent, ceiling} | STALE state | DEAD why | BUSY: calls under way hold the bytes that are left: ask again
+--   when one of them is settled
 -- Repeating it answers AGAIN: what the first had reserved counts as spent, as if that attempt had been sent.
--- USES clock held moves ledger bytes
+-- USES clock held moves ledger bytes pin
 local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
@@ -14,6 +16,8 @@ local key, at = OF.calls .. job, now()
 local f = redis.call('HMGET', key, n .. 'state', n .. 'print', n .. 'held', n .. 'out', n .. 'tool')
 if f[1] and f[2] ~= ARGV[5] then return {'DIVERGED', f[5]} end
 if f[1] == 'done' or f[1] == 'rejected' then return {'REPLAY', f[1], f[4]} end
+local first = pin(job, step, ARGV[6], ARGV[9])
+if first and ARGV[10] == '1' and (not f[1] or f[1] == 'unsent') then return {'CHANGED', first} end
 if f[1] == 'begun' then -- its holder died: it may have been sent
   charge(job, f[3], unanswered(f[3]))
   redis.call('HSET', key, n .. 'state', 'unknown', n .. 'held', '')
@@ -28,4 +32,5 @@ local sends = redis.call('HINCRBY', key, n .. 'sends', 1)
 local s = redis.call('HMGET', OF.job .. job, step .. '.until', step .. '.calls')
 if tonumber(s[2] or 0) < tonumber(ARGV[4]) then redis.call('HSET', OF.job .. job, step .. '.calls', ARGV[4]) end
 redis.call('ZADD', INDEX.begun, s[1], job .. '.' .. step .. ':' .. ARGV[4])
-return {f[1] and 'AGAIN' or 'GO', f[1] or '', low, sends, at, tonumber(string.match(amounts, 'answer_bytes=(%d+)') or 0)}
+local bytes = tonumber(string.match(amounts, 'answer_bytes=(%d+)') or 0)
+return {f[1] and 'AGAIN' or 'GO', f[1] or '', low, sends, at, bytes, first or ''}
