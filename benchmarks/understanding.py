@@ -22,7 +22,10 @@ from tools.outcome import ToolFailure
 from workers.trip.request import TripRequest
 from workers.trip.understanding import gazetteer, understand
 
-REQUESTS: list[dict[str, Any]] = json.loads(Path(__file__).parents[1].joinpath("tests/trip/requests.json").read_text())
+FOLDER = Path(__file__).parents[1] / "tests/trip"
+REQUESTS: list[dict[str, Any]] = json.loads(FOLDER.joinpath("requests.json").read_text())
+TAUGHT: list[dict[str, Any]] = json.loads(FOLDER.joinpath("taught.json").read_text())
+"""Written later, to attack the rules: each was understood wrongly and changed them, so they count in no accuracy."""
 ROUTED = [*routing.PARTS, *({"text": r["text"], "wanted": r["fields"].get("wanted", [])} for r in REQUESTS)]
 """With the parts that each needs; none: the whole trip."""
 TODAY = date(2026, 11, 23)

@@ -69,14 +69,16 @@ def specialist(
 
     def register(perform: Perform) -> Perform:
         request, output = _models(name, perform)
-        about = (inspect.getdoc(perform) or "").partition("\n")[0]
-        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), about, dict(approve))
-        profile = Profile(name, request, output, *ways)
-        catalogue.profiles[name] = profile
+        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), _about(perform), dict(approve))
+        profile = catalogue.profiles[name] = Profile(name, request, output, *ways)
         specialists[name] = Specialist(profile, perform)
         return perform
 
     return register
+
+
+def _about(perform: Perform) -> str:
+    return (inspect.getdoc(perform) or "").partition("\n")[0]
 
 
 def _models(name: str, perform: Perform) -> tuple[type[BaseModel] | None, type[BaseModel] | None]:

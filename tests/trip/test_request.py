@@ -53,6 +53,17 @@ def test_what_is_missing_is_asked_all_at_once_with_an_example() -> None:
 
 
 @pytest.mark.parametrize(
+    "said", ["$150 a night", "at least $2,000", "half a million dollars", "two thousand five hundred"]
+)
+def test_money_that_is_no_sum_for_the_trip_is_asked_and_not_dropped(said: str) -> None:
+    got = taken(SENTENCE.replace("under 2,500 USD", said if "hundred" not in said else f"{said} euros"))
+    assert [question.field for question in got.questions] == ["money_usd"]
+    assert "is no sum for the whole trip: How much may" in got.questions[0].prompt
+    assert asked({**WHOLE, "money_usd": said}) == ["money_usd"]
+    assert taken({**WHOLE, "money_usd": "1500"}).fields["money_usd"] == 1_500.0
+
+
+@pytest.mark.parametrize(
     ("change", "field"),
     [
         ({"destination": "nyc"}, "destination"),

@@ -1,5 +1,6 @@
 """What a trip needs to be known. A field that is missing becomes a question with its description and example."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Annotated, Any, Literal, Self
@@ -99,6 +100,14 @@ class TripRequest(BaseModel):
         elif end and not known.get("start_date") and isinstance(nights, int) and 0 < nights <= MOST_NIGHTS:
             known["start_date"] = end - timedelta(days=nights)
         return known
+
+    @field_validator("money_usd", mode="before")
+    @classmethod
+    def _is_a_sum(cls, said: Any) -> Any:
+        """Money in words is asked again as a sum."""
+        if isinstance(said, str) and not re.fullmatch(r"\s*[0-9]+(\.[0-9]+)?\s*", said):
+            raise _broken("money_usd", f"{said[:60]!r} is no sum for the whole trip")
+        return said
 
     @field_validator("start_date")
     @classmethod

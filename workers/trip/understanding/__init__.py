@@ -16,6 +16,9 @@ __all__ = ["understand"]
 def understand(text: str, today: date | None = None) -> dict[str, Any]:
     """The fields that a text says: origin, destination, start_date, nights, travellers, money_usd, interests, wanted.
 
+    Money that is said and is no sum for the trip ("$150 a night") is in `money_usd` as it was said, so that it is
+    asked.
+
     Args:
         text: a request in English.
         today: dates without a year are the next such date from here; by default the day it is, by UTC.
@@ -31,6 +34,8 @@ def understand(text: str, today: date | None = None) -> dict[str, Any]:
         fields["money_usd"] = cost.usd
     if cost and cost.source:
         fields["money_source"] = cost.source
+    if not cost and (open_ := money.unclear(lower, travellers)):
+        fields["money_usd"] = open_
     if found := interests.understood(lower):
         fields["interests"] = found
     if parts := wanted.understood(lower):

@@ -17,12 +17,19 @@ BACK = re.compile(r"\b(?:until|till|til|through|thru|back|returns?|returning|hom
 LOOSE = re.compile(r"\b(?:by|before|after|around|about|circa|roughly|not|except|since)(?: on)? (?:the )?$")
 """Not that day, or not exactly."""
 
+OTHER_WEEK = re.compile(r"\b(?:next week|week after|following week|after next|[a-z]+day week|week on)\b")
+"""Not the coming Friday, then: in which week a weekday is meant is not said clearly."""
+
 BEHIND = 40
-_NOT_A_CHOICE = r"(?<![0-9]-)(?<!\bto )(?<!\bor )"
+_NOT_A_CHOICE = (
+    r"(?<![0-9]-)(?<!\bto )(?<!\bor )(?<!\bleast )(?<!\bmost )(?<!\bthan )"
+    r"(?<!\bmin )(?<!\bmax )(?<!\bminimum )(?<!\bmaximum )"
+)
+"""Nor a bound: who says "at most five nights" has not said how many."""
 NIGHTS = re.compile(rf"\b{_NOT_A_CHOICE}(?!an? )({ANY_NUMBER})[ -]nights?\b")
 DAYS = re.compile(rf"\b{_NOT_A_CHOICE}(?<!\bin )(?!an? )({ANY_NUMBER})[ -](?:full )?days?\b(?! from now)")
 WEEKS = re.compile(
-    rf"\b{_NOT_A_CHOICE}(?<!\bin )({ANY_NUMBER})[ -]weeks?\b(?! from now)"
+    rf"\b{_NOT_A_CHOICE}(?<!\bin )({ANY_NUMBER})[ -]weeks?\b(?! from now| on [a-z]+day)"
     r"|\b(fortnight)\b|\bfor the week\b|\bweek-?long\b"
 )
 WEEKEND = re.compile(r"\b(long )?weekend\b")
@@ -66,6 +73,8 @@ def _vaguely(text: str) -> int | None:
 def _span(text: str, today: date) -> tuple[date | None, date | None]:
     """The first and the last day that the text says."""
     found = [one for one in mentions(text) if not text.startswith(" weekend", one.end)]
+    if OTHER_WEEK.search(text) and any(one.weekday is not None for one in found):
+        return None, None
     pairs = list(pairwise(found))
     if any(CHOICE.fullmatch(text[a.end : b.start]) and (a.complete or b.complete) for a, b in pairs):
         return None, None

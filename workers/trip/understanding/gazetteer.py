@@ -58,8 +58,8 @@ def cities() -> dict[str, tuple[str, ...]]:
 def lookup(name: str, region: str = "") -> Named | None:
     """What a plain name means, in a state or country if one is said; None: no place is called so.
 
-    Without a region a known name counts first, then the one city of that name, then the one with an international
-    airport. What that leaves open has its choices.
+    Without a region a known name counts first, then the one city of that name; of the airports of one city the
+    international one. What that leaves open, as cities in several states or countries, has its choices.
     """
     if not region and name not in OPEN and name in KNOWN:
         return Named(KNOWN[name])
@@ -72,7 +72,8 @@ def lookup(name: str, region: str = "") -> Named | None:
             return Named(KNOWN[name])
     if name in OPEN and not region:
         return Named(None, codes)
-    largest = codes if len(codes) == 1 else tuple(code for code in codes if _is_international(code))
+    one_city = len({(airport(code).country, airport(code).subdivision) for code in codes}) == 1
+    largest = tuple(code for code in codes if _is_international(code)) if one_city and len(codes) > 1 else codes
     return Named(largest[0]) if len(largest) == 1 else Named(None, largest or codes) if codes else None
 
 

@@ -53,6 +53,15 @@ NO_MONEY = re.compile(
     r"degree|year|star|kg|lb)"
 )
 TO = re.compile(r" ?(?:-|–|to|and) ?")
+FLOOR = re.compile(r"\b(?:at least|more than|over|minimum(?: of)?|min\.?|from|starting at) $")
+UNREAD = re.compile(
+    rf"\b(?:{_AMOUNT.format()}|{ANY_NUMBER}) ?(?:(?:hundred|thousand|million|k) ?)?"
+    r"(?:rupees?|pesos?|kr|kron(?:or|er|a)|rand|baht|won|lira|dirhams?|zloty|forint|ringgit|shekels?|reais|real|lakh|million)\b"
+    rf"|\b(?:(?:half|quarter) (?:a )?(?:thousand|million|grand)|and a half (?:thousand|million|grand|k))\b"
+    rf"|\b{ANY_NUMBER} thousand,? (?:and )?{ANY_NUMBER} hundred\b"
+)
+"""Sums that are said in a way that is not read: another currency, a number in several words."""
+UPPER = re.compile(rf" ?(?:-|–|to) ?{_FIGURE.format('u')}(?!{NO_MONEY.pattern})")
 SMALLEST_BARE = 100
 CENTS = 2
 LARGEST_USD = 1_000_000
@@ -89,15 +98,43 @@ def understood(text: str, travellers: int | None) -> Money | None:
         for i, each in enumerate(said)
         if i + 1 == len(said) or not TO.fullmatch(text[each.end : said[i + 1].start])
     ]
-    if not said or any(each.each and travellers is None for each in said):
+    if not said or unclear(text, travellers):
         return None
     sums = [_in_usd(each.amount * (travellers or 1 if each.each else 1), each.currency or "USD") for each in said]
     least = min(sums, key=lambda money: money.usd)
     return least if 0 < least.usd <= LARGEST_USD else None
 
 
+def unclear(text: str, travellers: int | None) -> str:
+    """What a text in lower case says of money that is no ceiling of the trip's cost; empty: there is nothing such.
+
+    A night's price where no sum is said, a head's where nobody knows how many travel, the least that may be spent, a
+    currency or a number that is not read.
+    """
+    found, sums = "", False
+    for match in MONEY.finditer(text):
+        end = _end(text, match)
+        behind = text[end : end + 16]
+        if rate := RATE.match(behind):
+            found = found or ("" if rate[0].endswith("off") else text[match.start() : end + rate.end()])
+        elif (each := EACH.match(behind)) and travellers is None:
+            return text[match.start() : end + each.end()].strip()
+        elif floor := FLOOR.search(text, max(0, match.start() - 16), match.start()):
+            return text[floor.start() : end].strip()
+        else:
+            sums = sums or _said(text, match) is not None
+    unread = UNREAD.search(text)
+    return unread[0] if unread else "" if sums else found.strip()
+
+
+def _end(text: str, match: re.Match[str]) -> int:
+    """Where an amount ends, the upper end of a range included: "$500-600"."""
+    upper = UPPER.match(text, match.end()) if match["a"] else None
+    return upper.end() if upper else match.end()
+
+
 def _said(text: str, match: re.Match[str]) -> Said | None:
-    end, found = match.end(), match.groupdict()
+    end, found = _end(text, match), match.groupdict()
     behind = text[end : end + 16]
     if RATE.match(behind):
         return None
@@ -109,6 +146,8 @@ def _said(text: str, match: re.Match[str]) -> Said | None:
     else:
         kind = next(each for each in "abc" if found[each])
         amount = _amount(found[kind]) * (1_000 if found[f"k{kind}"] or unit == "grand" else 1)
+        if kind == "a" and (upper := UPPER.match(text, match.end())):
+            amount = max(amount, _amount(upper["u"]) * (1_000 if upper["ku"] else 1))
         if not unit and amount < SMALLEST_BARE:
             return None
     currency = SIGNS.get(unit) or WORDS.get(unit) or unit.upper()

@@ -1,7 +1,7 @@
 """What people call places, and the airport or metropolitan code that is meant.
 
-The list of airports knows no sizes: that Paris is the one in France stands here. Names that several large places share
-(Springfield, San Jose, Birmingham) are not here, so that they are asked.
+The list of airports knows no sizes: that Paris is the one in France stands here, for places that are far larger than
+all others of their name. What is not here and lies in several states or countries (Springfield, Valencia) is asked.
 """
 
 _CALLED = """
@@ -133,6 +133,27 @@ EZE: buenos aires
 LIM: lima
 BOG: bogota
 SCL: santiago de chile
+ALB: albany
+BFS: belfast
+FOR: fortaleza
+GLA: glasgow
+GRR: grand rapids
+HAV: havana
+HBA: hobart
+HSV: huntsville
+HYD: hyderabad
+JAX: jacksonville
+JNU: juneau
+KIN: kingston
+LPB: la paz
+MNL: manila
+MVD: montevideo
+ORF: norfolk
+PER: perth
+RUH: riyadh
+SDF: louisville
+YQR: regina
+ZQN: queenstown
 """
 
 KNOWN: dict[str, str] = {
@@ -142,8 +163,10 @@ KNOWN.pop("", None)
 
 OPEN = frozenset(
     {"springfield", "san jose", "birmingham", "jackson", "georgetown", "cambridge", "richmond", "santiago"}
+    | {"portland", "bloomington", "leon", "odessa", "dover", "york"}
 )
-"""Shared by several places of one size: never chosen without their state or country."""
+"""Shared by several places of one size, or by one that the list of airports does not have under this name: never chosen
+without their state or country."""
 
 _SAID = """
 abs ada alert anderson art august aurora austin bar bath beach bears best bor boundary bradford central charlotte

@@ -30,6 +30,7 @@ BOUND = re.compile(r"\b(?:to|towards?|into|around|in|visit|visiting|near|explore
 """Of the words of TO those after which "X to Y" does not start in X: "in Denver - New York"."""
 
 ONWARD = re.compile(r" ?(?:to|-+>?|–|—|→|>) ?(?:the )?")
+CHOICE = re.compile(r" (?:or|and) [^\W\d_]")
 LOOK_BACK = 36
 SHOUTED = 0.6
 """Where more of the words than this are written in capitals, they say nothing."""
@@ -113,9 +114,11 @@ def _named(text: str, start: int, end: int, *, shouted: bool) -> Named | None:
 
 
 def _cued(text: str, start: int, end: int = -1) -> bool:
-    """Whether a word before says that a place follows, or "to" and a dash that one was meant."""
-    before = _before(text, start)
-    return bool(FROM.search(before) or TO.search(before) or (end >= 0 and ONWARD.match(text[end : end + 4])))
+    """Whether a word before says that a place follows, or "to", "or" and a dash that one was meant."""
+    before, behind = _before(text, start), text[end : end + 6] if end >= 0 else ""
+    choice = CHOICE.match(behind)
+    chosen = choice is not None and choice[0][-1].isupper()
+    return bool(FROM.search(before) or TO.search(before) or ONWARD.match(behind)) or chosen
 
 
 def _region(text: str, words: list[re.Match[str]], at: int) -> tuple[str, int]:
