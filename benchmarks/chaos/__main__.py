@@ -28,6 +28,7 @@ def summary(asked: Conditions, outcome: Outcome) -> dict[str, Any]:
         "jobs": asked.jobs,
         "seed": asked.seed,
         "lease_s": asked.lease_s,
+        "broker": asked.broker,
         "every_s": asked.every_s,
         "seconds": round(outcome.seconds, 1),
         "jobs_per_s": round(len(stories) / outcome.seconds, 2),
@@ -55,7 +56,8 @@ def report(figures: dict[str, Any]) -> Iterator[str]:
         return ", ".join(f"{number:,} {what}" for what, number in figures[name].items())
 
     every, away = ("-".join(f"{one:g}" for one in pair) for pair in (figures["every_s"], AWAY_S))
-    yield f"seed {figures['seed']}, lease {figures['lease_s']:g} s; a SIGKILL every {every} s, back {away} s later"
+    yield f"seed {figures['seed']}, broker {figures['broker']}, lease {figures['lease_s']:g} s"
+    yield f"a SIGKILL every {every} s, back {away} s later"
     yield f"jobs        {figures['jobs']:,} of 5 steps: {counted('ended')}"
     yield f"throughput  {figures['jobs_per_s']:.1f} jobs/s over {figures['seconds']:,.0f} s (load {figures['load']})"
     yield f"kills       {sum(figures['kills'].values())}: {counted('kills')}"
@@ -101,6 +103,7 @@ def conditions() -> tuple[Conditions, argparse.Namespace]:
     )
     parser.add_argument("--workers", type=int, default=usual.workers, help="worker processes (default %(default)s)")
     parser.add_argument("--pool", choices=("asyncio", "prefork"), default=usual.pool, help="their pool")
+    parser.add_argument("--broker", choices=("redis", "rabbitmq"), default=usual.broker, help="default %(default)s")
     parser.add_argument("--work", type=float, default=usual.work_s, help="of a step, seconds (default %(default)s)")
     parser.add_argument("--json", action="store_true", help="figures for programs; progress goes to standard error")
     parser.add_argument("--keep", type=Path, help="a new folder for logs and ledgers (default: removed afterwards)")
@@ -114,6 +117,7 @@ def conditions() -> tuple[Conditions, argparse.Namespace]:
         work_s=options.work,
         workers=options.workers,
         pool=options.pool,
+        broker=options.broker,
         every_s=every_s,
         only_workers=options.only_workers,
     )

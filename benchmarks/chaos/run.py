@@ -18,7 +18,7 @@ from orchestrator.settings import Settings
 from orchestrator.state import keys
 from orchestrator.state.client import SyncClient, without_loop
 from orchestrator.status import JobStatus
-from tests.support.stage import Stage, stage
+from tests.support.stage import Stage, stage_on
 from tools.testing import FaultServer, Recorded
 
 DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
@@ -44,6 +44,7 @@ class Conditions:
         tool_s: the longest a tool call may take.
         workers: processes.
         pool: of the workers.
+        broker: the state's own Redis, or a virtual host of the RabbitMQ on this machine; RabbitMQ itself is not killed.
         tool_servers: processes that serve the two tool servers: 1 or 2.
         every_s: between two kills, at least and at most.
         kills: most kills; 0: until all jobs have ended.
@@ -59,6 +60,7 @@ class Conditions:
     tool_s: float = 10.0
     workers: int = 2
     pool: str = "asyncio"
+    broker: str = "redis"
     tool_servers: int = 2
     every_s: tuple[float, float] = (1.0, 3.0)
     kills: int = 0
@@ -110,7 +112,8 @@ def _staged(folder: Path, servers: dict[str, FaultServer], asked: Conditions) ->
     config = folder / "servers.json"
     entries = {name: server.entry(timeout_s=asked.tool_s) for name, server in servers.items()}
     config.write_text(json.dumps({"mcpServers": entries}))
-    return stage(
+    return stage_on(
+        asked.broker,
         folder,
         server_options=DURABLE,
         mcp_config=config,

@@ -2,11 +2,13 @@
 
 import json
 import signal
+from pathlib import Path
 
 from orchestrator import Plan, Step
 from orchestrator.state import keys
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.records import Question
+from tests.embedded.test_leftovers import killed
 from tests.state.test_sweep import JOB, OTHER, PAIR, let_lease_run_out
 from tests.support.waiting import wait_until
 from tests.sweeper.conftest import Service, get
@@ -18,6 +20,7 @@ def test_once_prints_a_counted_report(service: Service) -> None:
     let_lease_run_out(stores, stores.claim(JOB, "a"))
     asked = Question("b/call-1", "call-1", "did it happen?", "in_doubt", "b")
     do(stores.steps.park(stores.claim(JOB, "b"), [asked]))
+    killed(service.folder / "home")
 
     done = service.command("--once", "--json")
 
@@ -26,6 +29,7 @@ def test_once_prints_a_counted_report(service: Service) -> None:
     assert (report["lost_leases"], report["redriven"]) == (1, [f"{JOB}.a"])
     assert (report["calls_in_doubt"], report["jobs_in_doubt"]) == (1, 1)
     assert report["oldest_doubt_s"] > 0
+    assert {Path(name).name for name in report["removed_files"]} >= {"embedded.json", "embedded.lock", "fleet.lock"}
     assert stores.command("LLEN", keys.redrive_queue("a")) == 1
     done = service.command("--once", metrics_port="")
     assert "lost leases             0\n" in done.stdout
@@ -44,7 +48,9 @@ def test_what_is_wrong_is_said_with_an_exit_code(service: Service) -> None:
 
 def test_the_service_is_well_counts_and_ends_in_order(service: Service) -> None:
     stores = service.stores
+    killed(service.folder / "home")
     process, port = service.start(sweep_s=0.1)
+    wait_until(lambda: not list((service.folder / "home").glob("*.lock")), "what a dead fleet left is removed")
     stores.open(PAIR, JOB)
     stores.open(Plan([Step("a", f"s{i}") for i in range(3)]), OTHER)
     let_lease_run_out(stores, stores.claim(JOB, "a"))
