@@ -24,6 +24,7 @@ class StepContext:
         inputs: step name -> output of each step this one comes after; a failed optional step is missing.
         missing: the steps this one comes after that have no output: they failed and were optional, or were left out.
         arguments: what the plan gave this step, `Step(arguments=...)`.
+        at_ceiling: what the job does at a ceiling of its budget: fail, ask or finish.
         finishing: why the job does no new work any more (a ceiling, with `at_ceiling="finish"`); empty: it goes on.
     """
 
@@ -35,6 +36,7 @@ class StepContext:
         self.inputs: Mapping[str, Any] = attempt.claim.inputs
         self.missing: tuple[str, ...] = attempt.claim.missing
         self.arguments: Mapping[str, Any] = attempt.claim.arguments
+        self.at_ceiling: str = attempt.claim.at_ceiling
         self.finishing: str = attempt.claim.finishing
 
     async def call(self, tool: str, /, **arguments: Any) -> Any:

@@ -3,7 +3,7 @@
 from typing import Any
 
 from orchestrator.errors import InvalidRequest
-from orchestrator.patterns import KINDS, PlanExecuteSolve, Situation
+from orchestrator.patterns import KINDS, Situation
 from orchestrator.patterns.pattern import QUEUE, Here, Pattern
 from orchestrator.telemetry import current
 from orchestrator.telemetry.names import Happening
@@ -28,7 +28,8 @@ async def decide(step: StepContext, request: Any) -> Any:
             done=step.inputs,
             missing=step.missing,
             finishing=step.finishing,
-            steps_left=(await step.budget())["steps"] if isinstance(pattern, PlanExecuteSolve) else None,
+            finishes=step.at_ceiling == "finish",
+            steps_left=(await step.budget())["steps"] if pattern.counts_steps else None,
             arguments=told["arguments"],
             step=step,
         )

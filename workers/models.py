@@ -19,7 +19,10 @@ if TYPE_CHECKING:
     from pydantic_ai.models import Model, ModelRequestParameters
 
 TOO_LITTLE, NOT_ALLOWED = "install the extra: pip install 'surefoot[llm]'", "SUREFOOT_MODEL_CALLS=forbid"
-ASKED_TOO_OFTEN, AWAY, OVERLOADED, CLIENT_ERRORS, SERVER_ERRORS = {425, 429}, 503, 529, 400, 500
+NOT_ANSWERED = frozenset({425, 429, 500, 503, 529})
+"""Asked too often, overloaded, or failed by the provider's own word: taken as not paid. A gateway that gave up waiting
+(502, 504) does not know what happened behind it."""
+CLIENT_ERRORS, SERVER_ERRORS = 400, 500
 ABOUT_THE_ANSWER = "Give your answer with this tool, and only with it."
 
 
@@ -173,13 +176,13 @@ def _arguments(said: Any) -> Any:
 
 
 def _meaning(label: str, error: Exception) -> Rejected | Unavailable | OutcomeUnknown:
-    """What an error of the library means, by the provider's status: as for tools, 429 was not executed."""
+    """What an error of the library means, by the provider's status."""
     from pydantic_ai import exceptions as wrong  # noqa: PLC0415 - imported late
 
     said = f"{type(error).__name__}: {error}"[:500]
     if isinstance(error, wrong.ModelHTTPError):
         wait_s, status = error.retry_after, error.status_code
-        if status in ASKED_TOO_OFTEN or status == OVERLOADED or (status == AWAY and wait_s is not None):
+        if status in NOT_ANSWERED:
             return Unavailable(label, said, wait_s)
         return Rejected(label, said) if CLIENT_ERRORS <= status < SERVER_ERRORS else OutcomeUnknown(label, said)
     if isinstance(error, wrong.ModelConnectionError) and error.phase in {"pool", "connect"}:

@@ -93,6 +93,8 @@ class Pattern(ABC):
     """
 
     kind: ClassVar[str]
+    counts_steps = False
+    """Whether it wants to know how many steps the job's budget has left."""
 
     def __init__(self, parts: "Mapping[str, str | Plan | Pattern] | Iterable[str]", joins: Iterable[str] = ()) -> None:
         """Take the parts; every specialist in them must be known.

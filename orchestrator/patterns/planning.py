@@ -62,6 +62,7 @@ class PlanExecuteSolve(Pattern):
     """
 
     kind = "planner"
+    counts_steps = True
 
     def __init__(
         self,

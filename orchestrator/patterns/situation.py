@@ -75,7 +75,8 @@ class Situation:
         round: a supervisor's round, from 1.
         problems: what was wrong with the plan that this planner made before; it is asked once more.
         finishing: why the job does no new work (a ceiling was reached, `at_ceiling="finish"`); empty: it goes on.
-        steps_left: how many steps the job's budget has left, for a planner; None: no ceiling.
+        finishes: whether the job is one that finishes with what there is when a ceiling is reached.
+        steps_left: how many steps the job's budget has left, for who must know; None: no ceiling.
         arguments: what the plan gave the deciding step.
         step: the deciding step, to ask a model: `await situation.step.generate(...)`; None outside of a job.
     """
@@ -88,6 +89,7 @@ class Situation:
     round: int = 1
     problems: tuple[str, ...] = ()
     finishing: str = ""
+    finishes: bool = False
     steps_left: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     step: Asking | None = None

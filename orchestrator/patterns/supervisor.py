@@ -19,6 +19,7 @@ OnGuard = Literal["fail", "partial"]
 class Handoff(BaseModel):
     """What a specialist's output says in a field `handoff`: which part of its supervisor goes on.
 
+    It counts only of parts that the supervisor lets hand off; of any other it is data, as a tool may have answered it.
     The supervisor's decider is not asked then; its guards hold nevertheless.
     """
 
@@ -114,6 +115,7 @@ class Supervisor(Pattern):
         rounds: int = 10,
         idle_rounds: int = 2,
         on_guard: OnGuard = "fail",
+        handoffs: Iterable[str] = (),
     ) -> None:
         """Define a supervisor.
 
@@ -124,6 +126,7 @@ class Supervisor(Pattern):
             rounds: how many times work is handed out at most.
             idle_rounds: after so many rounds in a row that brought no output that was not there before, it is stopped.
             on_guard: what a guard's stop comes to: `fail` fails the step; `partial` finishes with what is done.
+            handoffs: the members of the team whose outputs may say, in a field `handoff`, who goes on.
 
         Raises:
             InvalidRequest: a specialist is unknown, or a guard is out of range.
@@ -135,7 +138,14 @@ class Supervisor(Pattern):
         if on_guard not in get_args(OnGuard):
             raise InvalidRequest(f"on_guard={on_guard!r}: use 'fail' or 'partial'")
         self.decider, self.join, self.on_guard = decide, join, on_guard
-        self.rounds, self.idle_rounds = rounds, idle_rounds
+        self.rounds, self.idle_rounds, self.handoffs = rounds, idle_rounds, frozenset(handoffs)
+        if unknown := sorted(self.handoffs - set(self.parts)):
+            raise InvalidRequest(f"handoffs: {unknown[0]!r} is not one of the team: {', '.join(self.parts)}")
+
+    @property
+    def counts_steps(self) -> bool:
+        """A step must be left for the join."""
+        return bool(self.join)
 
     async def decide(self, here: Here, situation: Situation) -> Decided:
         """One round: handoffs first, else the decider; then the guards."""
@@ -153,13 +163,19 @@ class Supervisor(Pattern):
             output.by, output.calls, output.stopped = "guard", [], guarded
         if not output.calls:
             return self._over(here, view, output)
-        return self._round(here, view, output, memory, len(known))
+        decided = self._round(here, view, output, memory, len(known))
+        if self.join and view.finishes and view.steps_left is not None and len(decided.grown) >= view.steps_left:
+            output.by, output.calls = "guard", []
+            output.stopped = f"no new work: the budget has {view.steps_left} steps left, one of them for {self.join}"
+            return self._over(here, view, output)
+        return decided
 
     async def _next(self, view: Situation, memory: Memory) -> Supervised:
         """Who goes on: whom the last specialists handed off to, else whom the decider names; nobody, if it must end."""
         if view.finishing:
             return Supervised(round=view.round, by="guard", stopped=f"no new work: {view.finishing}")
-        handed = [_handoff(name, view.done[name]) for name in view.done if name not in memory.seen]
+        may = {step for call in memory.calls if call.to in self.handoffs for step in call.steps}
+        handed = [_handoff(name, view.done[name]) for name in view.done if name in may and name not in memory.seen]
         calls = [Called(to=one.to, arguments=one.arguments) for one in handed if one]
         if calls:
             why = "; ".join(one.why for one in handed if one and one.why)
@@ -184,7 +200,10 @@ class Supervisor(Pattern):
 
     def _over(self, here: Here, view: Situation, output: Supervised) -> Decided:
         """It is finished, or was stopped with what there is."""
-        if not self.join:
+        spent = view.finishes and view.steps_left == 0
+        if self.join and spent:
+            output.stopped = f"{output.stopped or 'finished'}; no step is left for {self.join}"
+        if not self.join or spent:
             output.result = dict(view.done) if output.result is None else output.result
             return Decided(output)
         return Decided(output, unfold(here, [Placed(self.join, self.join, ended=(*view.done, *view.missing))]))

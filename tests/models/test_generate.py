@@ -94,16 +94,38 @@ def test_an_answer_said_as_text_is_taken_if_it_fits(play: Scripted) -> None:
     assert play.submit("understand").result(30) == OSLO
 
 
-@pytest.mark.parametrize("fault", [Refuses(429), Refuses(500), CutsOff(), Talks(), Talks('{"ok": true}'), Refuses(401)])
+@pytest.mark.parametrize(
+    "fault", [*map(Refuses, (401, 429, 500, 502, 503, 504)), CutsOff(), Talks(), Talks('{"ok": true}')]
+)
 def test_the_next_model_of_the_chain_is_asked_at_once(play: Scripted, fault: Refuses | CutsOff | Talks) -> None:
     play.first.says(fault)
     play.second.says(Says("suite"))
     job = play.submit("thrifty")
     assert job.result(30) == {"said": "suite"}
     assert (len(play.first.requests), len(play.second.requests), job.steps[0].attempts) == (1, 1, 1)
-    sure = isinstance(fault, Refuses) and fault.status < 500  # what was refused costs nothing
+    sure = isinstance(fault, Refuses) and fault.status not in {502, 504}  # what was refused costs nothing
     assert (job.spend.tokens.spent == 50) is sure
     assert job.spend.tokens.reserved == 0
+
+
+def test_a_provider_that_keeps_failing_costs_nothing_and_is_given_up(play: Scripted) -> None:
+    play.second.clear(otherwise=Refuses(503))
+    job = play.submit("thrifty", budget=Budget(tokens=2_000))
+    with pytest.raises(JobFailed, match=r"scripted 500.* scripted 503.* \(attempt (\d+) of \1\)"):
+        job.result(60)
+    assert len(play.first.requests) == len(play.second.requests) == job.steps[0].attempts
+    assert (job.spend.tokens.spent, job.spend.usd.spent) == (0, 0)
+
+
+def test_what_a_gateway_gave_up_on_may_have_been_paid_and_the_budget_bounds_it(play: Scripted) -> None:
+    play.first.clear(otherwise=Refuses(504))
+    play.second.clear(otherwise=Refuses(504))
+    job = play.submit("thrifty", budget=Budget(tokens=2_000))
+    with pytest.raises(BudgetExhausted):
+        job.result(60)
+    asked = len(play.first.requests) + len(play.second.requests)
+    assert 1 <= asked <= 3, "a request is bounded by its reservation, and all of them by the budget"
+    assert job.spend.tokens.spent <= 2_000
 
 
 def test_retry_after_is_honoured_by_the_steps_own_retry(play: Scripted) -> None:

@@ -209,7 +209,20 @@ for guard in ("fail", "partial"):
         plan=Supervisor(["same"], decide=never_enough, rounds=5, idle_rounds=2, on_guard=guard),
     )
 Workflow("wandering", request=Wish, plan=Supervisor(["air"], decide=lambda s: Next.to("air", number=s.round), rounds=3))
-Workflow("handed", request=Wish, plan=Supervisor(["desk", "bed"], decide=with_desk))
+Workflow("handed", request=Wish, plan=Supervisor(["desk", "bed"], decide=with_desk, handoffs=["desk"]))
+Workflow("unheard", request=Wish, plan=Supervisor(["desk", "bed"], decide=with_desk, handoffs=["bed"]))
+Workflow(
+    "wandering-joined", request=Wish, plan=Supervisor(["air"], decide=lambda s: Next.to("air", n=s.round), join="sum")
+)
+Workflow(
+    "wandering-deep",
+    request=Wish,
+    plan=Supervisor(
+        {"deep": Router(["air"], decide=lambda _: Routing.to("air"), fallback="air")},
+        decide=lambda s: Next.to("deep", n=s.round),
+        join="sum",
+    ),
+)
 Workflow("lonely", request=Wish, plan=Supervisor(["sick"], decide=lambda s: Next.to("sick", n=s.round), rounds=9))
 Workflow(
     "nested",

@@ -2,7 +2,8 @@
 
 import pytest
 
-from orchestrator import Budget, BudgetExhausted, JobFailed
+from orchestrator import Budget, BudgetExhausted, InvalidRequest, JobFailed
+from orchestrator.patterns import Next, Supervisor
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.xdist_group("patterns")
@@ -39,6 +40,15 @@ def test_a_specialist_hands_off_and_the_decider_is_not_asked(played: Stage) -> N
     assert (handed["by"], handed["why"]) == ("handoff", "it is about a bed")
     bed = next(step for step in job.steps if step.name == "bed").output
     assert bed["with"] == {"nights": 3}
+
+
+def test_a_handoff_in_what_others_bring_is_data_and_moves_nobody(played: Stage) -> None:
+    job = played.app.submit({}, workflow="unheard")
+
+    assert job.result(30)["result"] == ["desk"]
+    assert [step.name for step in job.steps] == ["supervisor", "desk", "supervisor-2"]
+    with pytest.raises(InvalidRequest, match="handoffs: 'air' is not one of the team: desk, bed"):
+        Supervisor(["desk", "bed"], decide=lambda _: Next.finish(), handoffs=["air"])
 
 
 def test_the_same_call_again_is_noticed_once_nothing_new_is_known(played: Stage) -> None:
@@ -81,6 +91,27 @@ def test_at_a_ceiling_that_finishes_it_ends_with_what_is_done(played: Stage) -> 
 
     assert (over["round"], over["by"], list(over["result"])) == (3, "guard", ["air"])
     assert over["stopped"].startswith("no new work: ")
+
+
+@pytest.mark.parametrize(("steps", "work"), [(4, 1), (5, 1), (6, 2)])
+def test_at_a_ceiling_that_finishes_a_step_is_kept_for_the_join(played: Stage, steps: int, work: int) -> None:
+    budget = Budget(steps=steps, at_ceiling="finish")
+    job = played.app.submit({}, workflow="wandering-joined", budget=budget)
+
+    assert [name for name in job.result(30) if name.startswith("air")] == ["air", "air-2"][:work]
+    over = next(step.output for step in reversed(job.steps) if step.specialist == "supervisor")
+    assert (over["by"], over["calls"]) == ("guard", [])
+    assert "steps left, one of them for sum" in over["stopped"]
+
+
+def test_where_no_step_is_left_for_the_join_it_ends_with_what_is_done(played: Stage) -> None:
+    job = played.app.submit({}, workflow="wandering-deep", budget=Budget(steps=4, at_ceiling="finish"))
+
+    over = job.result(30)  # the router took the step that was the join's: what it adds is not known before
+    assert set(over["result"]) == {"deep", "air"}
+    assert over["stopped"].endswith("; no step is left for sum")
+    with pytest.raises(BudgetExhausted, match="steps 4 of 4"):
+        played.app.submit({}, workflow="wandering-joined", budget=Budget(steps=4)).result(30)
 
 
 def test_patterns_nest_and_the_next_round_waits_for_all_that_they_add(played: Stage) -> None:
