@@ -111,7 +111,7 @@ def test_the_next_model_of_the_chain_is_asked_at_once(play: Scripted, fault: Ref
 def test_a_provider_that_keeps_failing_costs_nothing_and_is_given_up(play: Scripted) -> None:
     play.second.clear(otherwise=Refuses(503))
     job = play.submit("thrifty", budget=Budget(tokens=2_000))
-    with pytest.raises(JobFailed, match=r"scripted 500.* scripted 503.* \(attempt (\d+) of \1\)"):
+    with pytest.raises(JobFailed, match=r"scripted 500.*scripted 503.* \(attempt (\d+) of \1\)"):
         job.result(60)
     assert len(play.first.requests) == len(play.second.requests) == job.steps[0].attempts
     assert (job.spend.tokens.spent, job.spend.usd.spent) == (0, 0)
