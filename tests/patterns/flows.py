@@ -86,6 +86,15 @@ async def gate(step: StepContext, request: Wish) -> dict[str, Any]:
     return {"through": step.name}
 
 
+@specialist("halt")
+async def halt(step: StepContext, request: Wish) -> dict[str, Any]:
+    """Wait until the test lets this place pass."""
+    place = Path(os.environ["TEST_LEDGER"]).with_name(f"pass-{step.arguments['place']}")
+    while not place.exists():  # noqa: ASYNC110 - a file, for every worker
+        await asyncio.sleep(0.02)
+    return {"passed": step.name}
+
+
 @specialist("sick", optional=True)
 async def sick(step: StepContext, request: Wish) -> dict[str, Any]:
     """Fail."""
@@ -239,6 +248,24 @@ Workflow(
 )
 Workflow("beside-itself", request=Wish, plan=Router(["air"], decide=lambda _: Routing.to("nowhere"), fallback="air"))
 Workflow("wordless", request=Wish, plan=Router(["air"], decide=lambda _: "air", fallback="air"))  # type: ignore[arg-type]
+
+# The same work in all four, with a place to wait in the first half and one in the second ----------------------------
+
+HALTING = ("air", "halt", "bed")
+WAY = Plan(
+    [
+        Step("air"),
+        Step("halt", arguments={"place": 1}, after=["air"]),
+        Step("bed", after=["halt"]),
+        Step("halt", "halt-2", after=["bed"], arguments={"place": 2}),
+    ]
+)
+Workflow("halting-plain", request=Wish, plan=lambda _: Plan([*WAY.steps, Step("sum", after=["halt-2"])]))
+Workflow(
+    "halting-router", request=Wish, plan=Router({"way": WAY}, decide=by_model(Routing), fallback="way", join="sum")
+)
+Workflow("halting-planner", request=Wish, plan=PlanExecuteSolve(HALTING, planner=by_model(Draft), solve="sum"))
+Workflow("halting-supervisor", request=Wish, plan=Supervisor(HALTING, decide=by_model(Next), join="sum"))
 
 # A model decides --------------------------------------------------------------------------------------------------
 

@@ -1,11 +1,22 @@
 """Nothing of a pattern lives outside of the job's record: killed workers change no decision, and none is made twice."""
 
+import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tests.patterns.conftest import FLOWS
 from tests.support.stage import Stage, stage
 from tests.support.waiting import wait_until
+from tools.testing.model import ModelServer, Says, answers
+
+PLANNED = [
+    {"specialist": "air"},
+    {"specialist": "halt", "arguments": {"place": 1}, "after": ["air"]},
+    {"specialist": "bed", "after": ["halt"]},
+    {"specialist": "halt", "name": "halt-2", "arguments": {"place": 2}, "after": ["bed"]},
+]
 
 
 def decisions(played: Stage) -> Counter[str]:
@@ -33,3 +44,42 @@ def test_a_supervisor_survives_its_workers_and_no_round_is_decided_again(tmp_pat
         assert set(made) == {f"gated {n}" for n in range(1, 7)}
         rounds = [step.output["round"] for step in job.steps if step.specialist == "supervisor"]
         assert sorted(rounds) == list(range(1, 7)), "each round is on record once"
+
+
+def decides(body: Mapping[str, Any]) -> Says:
+    """A model that decides for any pattern: the same steps in the same order."""
+    wanted = body["tools"][0]["function"]["parameters"]["properties"]
+    if "labels" in wanted:
+        return answers(labels=[{"route": "way", "confidence": 1.0}])
+    if "steps" in wanted:
+        return answers(steps=PLANNED)
+    called = str(body["messages"][-1]["content"]).count('"to":')
+    calls = [{"to": step["specialist"], "arguments": step.get("arguments", {})} for step in PLANNED]
+    return answers(calls=calls[called : called + 1])
+
+
+def test_all_four_survive_kills_between_their_steps_and_no_model_is_asked_again(tmp_path: Path) -> None:
+    with ModelServer(otherwise=decides) as model, stage(tmp_path, workflows=FLOWS, model=f"{model.url}#m") as played:
+        __import__(FLOWS)
+        patterns = ("plain", "router", "planner", "supervisor")
+        jobs = {name: played.app.submit({}, workflow=f"halting-{name}") for name in patterns}
+        for place in (1, 2):
+            worker = played.worker("--concurrency", "50")
+            for name, job in jobs.items():
+                halted = "halt" if place == 1 else "halt-2"
+                wait_until(
+                    lambda job=job, halted=halted: any(s.name == halted and s.state == "running" for s in job.steps),
+                    f"{name} is at place {place}",
+                )
+            played.kill(worker)
+            (tmp_path / f"pass-{place}").touch()
+        played.worker("--concurrency", "50")
+        for name, job in jobs.items():
+            assert {"air", "halt", "bed", "halt-2"} & {*job.result(60)}, name
+            attempts = {step.name: step.attempts for step in job.steps}
+            assert {step for step, count in attempts.items() if count > 1} == {"halt", "halt-2"}, name
+        asked = Counter(json.dumps(body["messages"]) for body in model.requests)
+        assert set(asked.values()) == {1}, "no decision was made twice"
+        assert len(asked) == 1 + 1 + 5
+        spent = {name: job.spend.tokens.spent for name, job in jobs.items()}
+        assert spent == {"plain": 0, "router": 50, "planner": 50, "supervisor": 250}
