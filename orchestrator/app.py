@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ from orchestrator.state.pipe import PipeClient
 from orchestrator.state.records import JobRecord, decode
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import SpanStore
+from orchestrator.state.standstill import PATIENCE_S, Standstill, StandstillStore
 from orchestrator.status import JobStatus
 from orchestrator.telemetry import Telemetry, start, traceparent
 from orchestrator.telemetry.names import Happening, Stage
@@ -45,6 +47,7 @@ class Desk:
         self.canvas, self._wires = Canvas(application(settings)), WireForms(settings)
         message = self._wires.message() if settings.outbox else ""
         self.jobs = JobStore(Scripts(client, message), settings.retention_s)
+        self._standstills = StandstillStore(client, self.jobs)
         self.tenants = Tenants(settings.tenants)
         catalogue.load(settings.workflows)
 
@@ -156,6 +159,12 @@ class Desk:
             raise InvalidRequest(f"unknown status {status!r}; one of {', '.join(JobStatus)}") from None
         return [AsyncJob(self, job.id) for job in await self.jobs.find(statuses, tenant, limit)]
 
+    async def stuck(self, patience_s: float, tenant: str | None, limit: int) -> list[Standstill]:
+        """What stands still."""
+        if not 0 <= patience_s < math.inf:
+            raise InvalidRequest(f"patience_s must be a number of seconds from 0, not {patience_s!r}")
+        return await self._standstills.find(patience_s, tenant, limit)
+
 
 async def _at_once(call: Callable[..., None], *args: Any) -> None:
     call(*args)
@@ -197,6 +206,12 @@ class AsyncOrchestrator:
     async def jobs(self, *, status: str | None = None, tenant: str | None = None, limit: int = 50) -> list[AsyncJob]:
         """As `Orchestrator.jobs`."""
         return await self._desk.search(status, tenant, limit)
+
+    async def stuck(
+        self, *, patience_s: float = PATIENCE_S, tenant: str | None = None, limit: int = 50
+    ) -> list[Standstill]:
+        """As `Orchestrator.stuck`."""
+        return await self._desk.stuck(patience_s, tenant, limit)
 
     async def close(self) -> None:
         """Send the last spans and close the connection."""
@@ -256,6 +271,13 @@ class Orchestrator:
     def jobs(self, *, status: str | None = None, tenant: str | None = None, limit: int = 50) -> list[Job]:
         """The jobs of a status and tenant, those that changed last first."""
         return [Job(job) for job in without_loop(self._desk.search(status, tenant, limit))]
+
+    def stuck(self, *, patience_s: float = PATIENCE_S, tenant: str | None = None, limit: int = 50) -> list[Standstill]:
+        """The jobs that should move and of which a step has stood still for so long, the longest first.
+
+        Each says at which step, why, and what helps. Of the open jobs the 1,000 that changed longest ago are looked at.
+        """
+        return without_loop(self._desk.stuck(patience_s, tenant, limit))
 
     @functools.cached_property
     def settings(self) -> Settings:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import trip
+from benchmarks import trip, waiting
 from benchmarks.report import COLUMNS, ratios, table
 from tests.support.stage import ROOT
 
@@ -55,3 +55,12 @@ def test_a_wrong_result_is_noticed(wrong: dict[str, object]) -> None:
     result = trip.solve(parts)
     assert trip.right(result)
     assert not trip.right(result | wrong)
+
+
+def test_jobs_that_wait_hold_no_lease_worker_or_connection_and_go_on_when_they_are_answered() -> None:
+    figures = waiting.play(jobs=50, answered=5, watched_s=0)
+    assert waiting.wrong(figures) == []
+    assert figures["held"] | {"connections": 0} == dict.fromkeys(figures["held"], 0)
+    assert (figures["listed"], figures["still_waiting"]) == (50, 45)
+    assert 0 < figures["bytes_a_job"] < 100_000
+    assert figures["bytes_of_parts"].keys() == {"job", "calls", "events", "spans"}

@@ -7,7 +7,7 @@ from orchestrator.state import keys
 from orchestrator.state.calls import Cost, Pin
 from orchestrator.state.records import Claim
 from orchestrator.state.steps import Lease
-from orchestrator.state.undo import Entry, Undone
+from orchestrator.state.undo import Entry, Undone, not_undone
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Outcome
 from tools.outcome import Rejected
@@ -130,9 +130,5 @@ class UndoRun(StepRun):
 
     async def _give_up(self, reason: str) -> None:
         """List what this attempt has not come to."""
-        if self._entries is not None:
-            self._left += [{**entry, "why": reason} for entry in reversed(self._entries)]
-            return
-        rows = await self._workshop.calls.recall(Lease(self.job_id, self._of, ""))
-        effects = [row for row in rows if row.changed_something]
-        self._left += [{"tool": row.tool, "call": row.number, "why": reason} for row in effects]
+        calls = await self._workshop.calls.recall(Lease(self.job_id, self._of, "")) if self._entries is None else ()
+        self._left += not_undone(self._entries, calls, reason)

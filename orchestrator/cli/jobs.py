@@ -13,6 +13,7 @@ from orchestrator.budget import Budget
 from orchestrator.cli import live, render, views
 from orchestrator.cli.render import console
 from orchestrator.errors import InvalidRequest, JobNotFound
+from orchestrator.state.standstill import PATIENCE_S
 from orchestrator.telemetry.redaction import redact
 from orchestrator.telemetry.tree import Trace
 
@@ -120,9 +121,19 @@ def jobs(
     status: Annotated[str | None, typer.Option(help="queued, running, waiting, succeeded, failed, cancelled")] = None,
     tenant: Annotated[str | None, typer.Option(help="only this tenant's")] = None,
     limit: Annotated[int, typer.Option(min=1, max=1000, help="at most so many")] = 50,
+    stuck: Annotated[
+        bool, typer.Option("--stuck", help="those that should move and do not: where, why, what helps")
+    ] = False,
+    patience: Annotated[float, typer.Option(help="with --stuck: seconds that a step may stand still")] = PATIENCE_S,
     as_json: AsJson = False,
 ) -> None:
-    """List jobs, those that changed last first."""
+    """List jobs, those that changed last first; or those that are stuck, the longest first."""
+    if stuck and status:
+        raise InvalidRequest("--stuck looks at the jobs that should move: leave --status away")
+    if stuck:
+        found = Orchestrator().stuck(patience_s=patience, tenant=tenant, limit=limit)
+        _print_json([render.stuck_as_json(one) for one in found]) if as_json else views.stuck(found, patience)
+        return
     records = [job.record for job in Orchestrator().jobs(status=status, tenant=tenant, limit=limit)]
     if as_json:
         _print_json([render.as_json(record) for record in records])

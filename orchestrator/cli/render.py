@@ -14,6 +14,7 @@ from orchestrator.blocking import Job
 from orchestrator.budget import MICRO, UNDO, UNDO_USD, Amount, Spend, named
 from orchestrator.cli.advice import diagnoses
 from orchestrator.state.records import Event, JobRecord, Question
+from orchestrator.state.standstill import Standstill
 from orchestrator.status import JobStatus
 from orchestrator.telemetry.redaction import as_text, redact, redact_text
 
@@ -160,6 +161,12 @@ def as_json(record: JobRecord) -> dict[str, Any]:
         "wrong": to_jsonable_python(diagnoses(record)),
     }
     return {name: redact(value) for name, value in told.items()}
+
+
+def stuck_as_json(one: Standstill) -> dict[str, Any]:
+    """A job that stands still, for programs."""
+    found = {"step": one.step, "cause": one.cause, "next": one.remedy, "for_s": round(one.for_s, 1)}
+    return {**found, "job": as_json(one.record)}
 
 
 def follow(job: Job, after: str = "0") -> str:

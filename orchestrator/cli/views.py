@@ -1,7 +1,7 @@
 """What a job looks like to people: what is wrong and what to type on top, then where it stands."""
 
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.table import Column, Table
 from rich.text import Text
@@ -10,7 +10,9 @@ from orchestrator.budget import MICRO, Spend
 from orchestrator.cli.advice import Diagnosis, diagnoses, place_of
 from orchestrator.cli.render import answered_text, coloured, console, question_text, spend_table
 from orchestrator.outcome import undone
+from orchestrator.state.keys import UNDO
 from orchestrator.state.records import JobRecord, StepRecord
+from orchestrator.state.standstill import Standstill
 from orchestrator.status import JobStatus, StepState
 from orchestrator.telemetry.redaction import redact_text
 from orchestrator.telemetry.timeline import BAR, duration, rows
@@ -103,6 +105,20 @@ def jobs_table(records: Iterable[JobRecord]) -> Table:
         words = [age(record), f"{done} of {total}", at(record), redact_text(asks), record.fields["tenant"]]
         table.add_row(record.id, coloured(record.status), *map(Text, words), spent(record.spend))
     return table
+
+
+def stuck(found: Sequence[Standstill], patience_s: float) -> None:
+    """Jobs that should move and do not, each with what helps."""
+    for one in found:
+        console.print(headline(one.record), soft_wrap=True)
+        step = one.step.removeprefix(UNDO)
+        place = place_of(one.record, step) if step else "the job"
+        doing = f"undoing {place}" if step != one.step else place
+        told = f"{doing} has stood still for {duration(one.for_s * 1000)}"
+        console.print(Text.assemble((told, "bold yellow"), "\n  cause  ", redact_text(one.cause)), soft_wrap=True)
+        console.print(Text(f"  next   {one.remedy}", "bold"), soft_wrap=True)
+    if not found:
+        console.print(f"no job has stood still for {patience_s:g} s")
 
 
 def steps_table(record: JobRecord, most: int = 0) -> Table:

@@ -1,6 +1,7 @@
 """Jobs in the record: open, read, answer, cancel, resume. One method per script."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +14,8 @@ from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import unpack
 from orchestrator.status import JobStatus
 from orchestrator.workflow import catalogue
+
+MOST_LOOKED_AT, PAGE = 20_000, 500
 
 
 def rows(
@@ -235,22 +238,28 @@ class JobStore:
         return JobStatus(status.decode())
 
     async def find(self, statuses: Iterable[JobStatus], tenant: str | None, limit: int) -> list[JobRecord]:
-        """The newest jobs of these statuses, at most `limit`."""
-        found: list[tuple[float, str]] = []
-        for status in statuses:
-            page = await self._command("ZREVRANGE", keys.jobs(status), 0, 10 * limit, "WITHSCORES")
-            found += [(float(page[i + 1]), page[i].decode()) for i in range(0, len(page), 2)]
-        jobs: list[JobRecord] = []
-        for _, job_id in sorted(found, reverse=True):
-            try:
-                job = await self.read(job_id)
-            except JobNotFound:  # it expired between the two commands
-                continue
-            if tenant is None or job.fields["tenant"] == tenant:
-                jobs.append(job)
-            if len(jobs) == limit:
+        """The newest jobs of these statuses, at most `limit`; of each status the newest 20,000 are looked through."""
+        statuses, jobs = list(statuses), list[JobRecord]()
+        for first in range(0, MOST_LOOKED_AT, PAGE):
+            page = await self._newest(statuses, first)
+            for job_id in page:
+                if tenant and await self._command("HGET", keys.job(job_id), "tenant") != tenant.encode():
+                    continue
+                with suppress(JobNotFound):  # it expired between the commands
+                    jobs.append(await self.read(job_id))
+                if len(jobs) == limit:
+                    return jobs
+            if not page:
                 break
         return jobs
+
+    async def _newest(self, statuses: Iterable[JobStatus], first: int) -> list[str]:
+        """One page of the jobs of these statuses, the newest first."""
+        found: list[tuple[float, str]] = []
+        for status in statuses:
+            page = await self._command("ZREVRANGE", keys.jobs(status), first, first + PAGE - 1, "WITHSCORES")
+            found += [(float(page[i + 1]), page[i].decode()) for i in range(0, len(page), 2)]
+        return [job_id for _, job_id in sorted(found, reverse=True)]
 
     async def events(self, job_id: str, after: str = "0", block_s: float = 0.0) -> list[Event]:
         """Events behind `after`; with `block_s`, waits that long for the first."""

@@ -104,13 +104,14 @@ class StepStore:
         words = (lease.job_id, lease.step, lease.fence, round(grace_s * 1000), why, self._retention_s)
         return (await self._scripts.run("give_back", *words))[0].decode()
 
-    async def refuse(self, job_id: str, step: str, why: str, patience_s: float) -> bool:
+    async def refuse(self, job_id: str, step: str, why: str, patience_s: float) -> str:
         """Say that a step came to a worker that does not know its specialist.
 
-        Others may take it; the first refusal older than `patience_s` fails the job, with `why`. Returns whether it did.
+        Others may take it (LEFT, NOTHING); when the first refusal is older than `patience_s` this fails the job, with
+        `why` (FAILED), or the step is one to be undone and is to be given up (GIVE_UP).
         """
         words = (job_id, step, round(patience_s * 1000), why, encode({"kind": "unhandled", "message": why}))
-        return (await self._scripts.run("refuse", *words, self._retention_s))[0] == b"FAILED"
+        return (await self._scripts.run("refuse", *words, self._retention_s))[0].decode()
 
     async def park(self, lease: Lease, questions: Iterable[Question]) -> str:
         """Let a step wait for answers. Answers OK, ANSWERED (run it again now), STALE or DEAD."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orchestrator.state import keys
+from orchestrator.state.calls import Recorded
 from orchestrator.state.records import Claim, decode, encode
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.steps import Committed, Lease
@@ -38,6 +39,13 @@ class Undone:
 
     done: Sequence[Entry] = field(default_factory=list[Entry])
     left: Sequence[Entry] = field(default_factory=list[Entry])
+
+
+def not_undone(entries: Sequence[Entry] | None, calls: Sequence[Recorded], why: str) -> list[Entry]:
+    """What a step remembered, or else its calls that may have had an effect, as things that nobody undoes."""
+    if entries is not None:
+        return [{**entry, "why": why} for entry in reversed(entries)]
+    return [{"tool": call.tool, "call": call.number, "why": why} for call in calls if call.changed_something]
 
 
 def work(step: str) -> str:

@@ -8,10 +8,11 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner
 
-from orchestrator import Budget, JobFailed
+from orchestrator import Budget, InvalidRequest, JobFailed, Plan, Workflow
 from orchestrator.blocking import Job
 from orchestrator.cli import app, render
 from orchestrator.cli.advice import diagnoses
+from orchestrator.workflow import Profile, catalogue
 from tests.support.flows import Order
 from tests.support.stage import ROOT, Stage, stage
 from tests.support.waiting import wait_until
@@ -140,3 +141,23 @@ def test_planted_secrets_are_in_no_output(played: Stage) -> None:
             told = surefoot(played, *words) + surefoot(played, *words, "--json")
             assert SECRET not in told, words
             assert PASSWORD not in told, words
+
+
+def test_jobs_that_are_stuck_are_listed_with_step_cause_and_command(played: Stage) -> None:
+    catalogue.profiles["lonely"] = Profile("lonely", queue="an-island")
+    Workflow("lonely", request=Order, plan=lambda _: Plan.chain("begin", "lonely"))
+    job = played.app.submit(Order(item="bed"), workflow="lonely", tenant="stuck")
+    wait_until(lambda: job.steps[1].state == "ready", "its second step waits for a worker")
+    wait_until(lambda: played.app.stuck(patience_s=0.2, tenant="stuck"), "it has stood still for a moment")
+    lines = surefoot(played, "jobs", "--stuck", "--patience", "0.2", "--tenant", "stuck").splitlines()
+    assert lines[0].startswith(f"job {job.id}  running")
+    assert lines[1].startswith("step 2 of 2 (lonely) has stood still for")
+    assert lines[2] == "  cause  no worker takes it"
+    assert lines[3].endswith("surefoot worker --queues an-island")
+    (one,) = json.loads(surefoot(played, "jobs", "--stuck", "--patience", "0.2", "--tenant", "stuck", "--json"))
+    assert (one["step"], one["job"]["id"], one["for_s"] >= 0.2) == ("lonely", job.id, True)
+    assert surefoot(played, "jobs", "--stuck", "--tenant", "stuck") == "no job has stood still for 60 s\n"
+    refused = CliRunner().invoke(app, ["jobs", "--stuck", "--status", "failed"], env=played.environment)
+    assert isinstance(refused.exception, InvalidRequest)
+    assert "leave --status away" in str(refused.exception)
+    job.cancel()

@@ -1,12 +1,15 @@
--- refuse: a step came to a worker that does not know its specialist. Others may; after a time the job fails and says so.
+-- refuse: a step came to a worker that does not know its specialist. Others may; after a time the job fails and says so, or,
+-- where the step is one to be undone, the worker gives it up.
 -- ARGV job step patience_ms message error (JSON) retention_s
--- answers {LEFT, ms since the first refusal} | {FAILED} | {NOTHING, state}: it runs elsewhere, has ended, or is not known
--- Repeating it answers LEFT until the time is over, then FAILED once, then NOTHING. The sweeper enqueues it again meanwhile.
+-- answers {LEFT, ms since the first refusal} | {FAILED} | {GIVE_UP}: to be undone, and the time is over
+--   | {NOTHING, state}: it runs elsewhere, has ended, or is not known
+-- Repeating it answers LEFT until the time is over, then FAILED once, then NOTHING; or GIVE_UP until it is claimed. The sweeper enqueues it again meanwhile.
 -- USES clock moves settle progress
 local job, step, at = ARGV[1], ARGV[2], now()
 local key, p = OF.job .. job, ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', p .. 'state', p .. 'try', p .. 'refused', 'format')
-if (f[1] ~= 'running' and f[1] ~= 'queued') or (f[2] ~= 'ready' and f[2] ~= 'retrying') or (f[5] and f[5] ~= FORMAT) then
+local open = f[1] == 'running' or f[1] == 'queued' or is_undo(step)
+if not open or (f[2] ~= 'ready' and f[2] ~= 'retrying') or (f[5] and f[5] ~= FORMAT) then
   return {'NOTHING', f[2] or 'no such step'}
 end
 local try, since = string.match(f[4] or '', '^(%d+):(%d+)$') -- of another attempt: somebody knew it meanwhile
@@ -15,6 +18,7 @@ if try ~= f[3] then
   redis.call('HSET', key, p .. 'refused', f[3] .. ':' .. string.format('%.0f', at))
 end
 if at - since < tonumber(ARGV[3]) then return {'LEFT', at - since} end
+if is_undo(step) then return {'GIVE_UP'} end
 taken(job, step)
 redis.call('HDEL', key, p .. 'refused')
 redis.call('HSET', key, p .. 'state', 'failed', p .. 'err', ARGV[5], p .. 'fatal', 1)
