@@ -30,8 +30,8 @@ class Guarded:
     model: ModelServer
     bank: Bank
 
-    def submit(self, workflow: str, text: str = "dinner in Oslo", **more: Any) -> Job:
-        return self.app.submit({"text": text, **more}, workflow=workflow)
+    def submit(self, workflow: str, text: str = "dinner in Oslo", *, budget: Any = None, **more: Any) -> Job:
+        return self.app.submit({"text": text, **more}, workflow=workflow, budget=budget)
 
     def waiting(self, workflow: str, text: str = "dinner in Oslo", **more: Any) -> Job:
         """Submit, and come back when the job waits for a person."""

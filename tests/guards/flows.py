@@ -64,4 +64,4 @@ async def undoing(step: StepContext, request: Wish) -> dict[str, Any]:
 
 for name in ("concierge", "clerk", "payee", "strict", "undoing"):
     Workflow(name, request=Wish, plan=lambda _, name=name: Plan.chain(name))
-Workflow("handed", request=Wish, plan=lambda _: Plan.chain("concierge", "clerk"))
+Workflow("concierge-clerk", request=Wish, plan=lambda _: Plan.chain("concierge", "clerk"))

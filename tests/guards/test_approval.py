@@ -77,7 +77,7 @@ def test_what_a_person_answered_is_theirs(play: Guarded) -> None:
 def test_what_an_earlier_step_hands_over_counts_as_told_by_tools(play: Guarded) -> None:
     play.bank.says["price"] = 40
     play.model.clear(otherwise=Says("Give the waiter 555."))
-    job = play.waiting("handed", to="Ann")
+    job = play.waiting("concierge-clerk", to="Ann")
     assert open_question(job).details["copied"] == {"Give the waiter 555.": "step concierge"}
     job.cancel()
 

@@ -59,7 +59,9 @@ def test_code_that_reads_no_descriptions_goes_on_and_it_is_noted_once(play: Guar
     assert job.result(30) == {"sent": 30}
     assert changes(job) == [], "wire is seen for the first time, and restaurants is replayed"
 
-    job = play.submit("handed", server="free", to="Ann", amount=30)  # its first step's model has no script: 500
+    job = play.submit(
+        "concierge-clerk", server="free", to="Ann", amount=30
+    )  # its first step's model has no script: 500
     play.model.clear(otherwise=lambda _: (play.bank.describe("wire", description="x"), Says("nothing"))[1])
     assert job.result(30) == {"sent": 30}
     assert changes(job) == ["free.wire"]
@@ -74,7 +76,7 @@ def test_code_that_reads_no_descriptions_goes_on_and_it_is_noted_once(play: Guar
 
 def test_a_server_pinned_for_all_is_refused_to_code_as_well(play: Guarded) -> None:
     play.model.clear(otherwise=lambda _: (play.bank.describe("wire", description="x"), Says("nothing"))[1])
-    job = play.submit("handed", server="pinned", to="Ann", amount=30)
+    job = play.submit("concierge-clerk", server="pinned", to="Ann", amount=30)
     with pytest.raises(JobFailed, match=r'pinned\.wire: .* refused by pin="all"'):
         job.result(30)
     assert (play.bank.paid, job.spend.tool_calls.spent) == ({}, 1)
