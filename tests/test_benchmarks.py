@@ -20,7 +20,7 @@ def test_both_sides_do_the_work_and_are_compared() -> None:
         env=os.environ,
         capture_output=True,
         text=True,
-        timeout=110,
+        timeout=280,
         check=False,
     )
     assert done.returncode == 0, done.stderr
