@@ -13,10 +13,9 @@ import weakref
 from collections.abc import Callable, Sequence
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
+from opentelemetry.sdk.trace import ReadableSpan
 
-from orchestrator.telemetry.recording import Recording
-
-Export = Callable[[Sequence[Recording]], None]
+Export = Callable[[Sequence[ReadableSpan]], None]
 
 THREAD = "surefoot-spans"
 ROOM = 8_192
@@ -39,7 +38,7 @@ class Batches:
 
     def _begin(self) -> None:
         self.lost = 0
-        self._queue: collections.deque[Recording] = collections.deque()
+        self._queue: collections.deque[ReadableSpan] = collections.deque()
         self._flushes: collections.deque[threading.Event] = collections.deque()
         self._filled, self._hurry = threading.Event(), threading.Event()
         self._starting = threading.Lock()
@@ -53,7 +52,7 @@ class Batches:
         self._begin()
         self._stopped = stopped
 
-    def add(self, span: Recording) -> None:
+    def add(self, span: ReadableSpan) -> None:
         """Take over a finished span."""
         if self._stopped or len(self._queue) >= ROOM:
             self.lost += 1
@@ -105,7 +104,7 @@ class Batches:
         for done in flushes:
             done.set()
 
-    def _send(self, spans: list[Recording]) -> None:
+    def _send(self, spans: list[ReadableSpan]) -> None:
         if self._resume_at and time.monotonic() < self._resume_at:
             self.lost += len(spans)
             return

@@ -2,69 +2,79 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final
 
-from opentelemetry.trace import format_span_id, format_trace_id
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
 from pydantic_core import PydanticSerializationError, to_json
 
 from orchestrator.telemetry import names
 from orchestrator.telemetry.batches import Batches, Export
-from orchestrator.telemetry.recording import EXCEPTION, Recording
 from orchestrator.telemetry.redaction import redact, redact_text
 
 if TYPE_CHECKING:
     from orchestrator.telemetry.setup import SpanSink
 
+Untold = Callable[[ReadableSpan], Iterator[ReadableSpan]]
 OTLP_PAUSE_S = 10.0
+EXCEPTION: Final = "exception"
+VERSION_BITS, JOB_VERSION, NO_JOB_VERSION = 0xF << 76, 0x7 << 76, 0x4 << 76
+"""Where a UUID says its version: 7 in a job, and 4 in traces of no job, so that their ids tell them apart."""
 
 
-def destinations(service: str, otlp_endpoint: str, sink: "SpanSink | None") -> tuple[Batches, ...]:
+def destinations(service: str, otlp_endpoint: str, sink: "SpanSink | None", untold: Untold) -> tuple[Batches, ...]:
     """Where this process sends its spans; each with a queue of its own, so that one cannot hold up the other."""
-    kept = (Batches("the job store", into(sink, service), pause_s=0.0),) if sink is not None else ()
+    kept = (Batches("the job store", into(sink, service, untold), pause_s=0.0),) if sink is not None else ()
     if not otlp_endpoint:
         return kept
-    from orchestrator.telemetry import otlp  # noqa: PLC0415 - the SDK costs 0.1 s: only for those who export
+    from orchestrator.telemetry import otlp  # noqa: PLC0415 - the exporter costs 60 ms: only for those who export
 
     return (*kept, Batches(f"OTLP {otlp_endpoint}", otlp.to(otlp_endpoint, service), pause_s=OTLP_PAUSE_S))
 
 
-def into(sink: "SpanSink", service: str) -> Export:
-    """Export to the records of the spans' jobs; spans that belong to no job are not kept."""
+def into(sink: "SpanSink", service: str, untold: Untold) -> Export:
+    """Export to the records of the spans' jobs; spans that belong to no job are not kept.
 
-    def export(spans: Sequence[Recording]) -> None:
+    `untold`: the open spans around one, kept with it as they stand, so that it has its place whatever happens.
+    """
+
+    def export(spans: Sequence[ReadableSpan]) -> None:
         rows: dict[str, list[bytes]] = {}
         for span in spans:
-            if span.of_job:
-                kept = rows.setdefault(format_trace_id(span.context.trace_id), [])
-                kept.extend(row(one, service) for one in (*_untold(span), span))
+            if context_of(span).trace_id & VERSION_BITS == JOB_VERSION:
+                kept = rows.setdefault(format_trace_id(context_of(span).trace_id), [])
+                kept.extend(row(one, service) for one in (*untold(span), span))
         if rows:
             sink.append(rows)
 
     return export
 
 
-def _untold(span: Recording) -> Iterator[Recording]:
-    """The spans around it that are still open and that no row tells of yet."""
-    around = span.above
-    while around is not None and around.is_recording() and not around.told:
-        around.told = True
-        yield around
-        around = around.above
+def context_of(span: ReadableSpan) -> SpanContext:
+    """Its ids; only a span that was not recorded has none."""
+    assert span.context is not None
+    return span.context
 
 
-def attributes_of(span: Recording) -> dict[str, Any]:
+def attributes_of(span: ReadableSpan) -> dict[str, Any]:
     """Its attributes without secrets: what libraries record was looked at by nobody."""
-    return dict(span.attributes) if span.scope.name == names.TRACER else _redacted(dict(span.attributes))
+    attributes = dict(span.attributes or {})
+    return attributes if _ours(span) else _redacted(attributes)
 
 
-def events_of(span: Recording) -> list[tuple[str, int, Mapping[str, Any]]]:
+def events_of(span: ReadableSpan) -> list[tuple[str, int, dict[str, Any]]]:
     """Its events without secrets: errors come with messages and tracebacks of anybody's code."""
-    ours = span.scope.name == names.TRACER
-    return [(name, at, said if ours and name != EXCEPTION else _redacted(said)) for name, at, said in span.events]
+    events = [(event.name, event.timestamp, dict(event.attributes or {})) for event in span.events]
+    return [(name, at, said if _ours(span) and name != EXCEPTION else _redacted(said)) for name, at, said in events]
 
 
-def message_of(span: Recording) -> str:
+def _ours(span: ReadableSpan) -> bool:
+    """Whether `spans.py` recorded it, which takes out secrets itself."""
+    return span.instrumentation_scope is not None and span.instrumentation_scope.name == names.TRACER
+
+
+def message_of(span: ReadableSpan) -> str:
     """What its status says, without secrets."""
     return redact_text(span.status.description or "")
 
@@ -73,11 +83,11 @@ def _redacted(attributes: Mapping[str, Any]) -> dict[str, Any]:
     return {name: redact(value, name) for name, value in attributes.items()}
 
 
-def row(span: Recording, service: str) -> bytes:
+def row(span: ReadableSpan, service: str) -> bytes:
     """A span as compact JSON, as the job's record keeps it and `tree.py` reads it."""
     fields: dict[str, Any] = {
         "name": span.name,
-        "span_id": format_span_id(span.context.span_id),
+        "span_id": format_span_id(context_of(span).span_id),
         "parent_id": format_span_id(span.parent.span_id) if span.parent is not None else "",
         "kind": span.kind.name.lower(),
         "start_ns": span.start_time,
@@ -89,7 +99,7 @@ def row(span: Recording, service: str) -> bytes:
         "links": [f"{format_trace_id(k.context.trace_id)}-{format_span_id(k.context.span_id)}" for k in span.links],
         "service": service,
     }
-    if span.is_recording():
+    if not span.end_time:
         fields["open"] = True
     try:
         return to_json(fields, fallback=str)

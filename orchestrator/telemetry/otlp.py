@@ -1,4 +1,4 @@
-"""Exports spans by OTLP: as the SDK's own, by the SDK's own exporter."""
+"""Exports spans by OTLP, by the SDK's own exporter."""
 
 import logging
 import os
@@ -8,13 +8,11 @@ from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.trace.export import SpanExportResult
-from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import Status
 
 from orchestrator.telemetry import names
 from orchestrator.telemetry.batches import THREAD, Export
 from orchestrator.telemetry.export import attributes_of, events_of, message_of
-from orchestrator.telemetry.recording import Recording
 
 TIMEOUT_S = 2.0
 
@@ -26,8 +24,8 @@ def to(endpoint: str, service: str) -> Export:
     logging.getLogger(trace_exporter.__name__).addFilter(_not_ours)
     resource = Resource.create({names.SERVICE: service, names.SERVICE_INSTANCE: f"{os.uname().nodename}-{os.getpid()}"})
 
-    def export(spans: Sequence[Recording]) -> None:
-        if exporter.export([_readable(span, resource) for span in spans]) is not SpanExportResult.SUCCESS:
+    def export(spans: Sequence[ReadableSpan]) -> None:
+        if exporter.export([_redacted(span, resource) for span in spans]) is not SpanExportResult.SUCCESS:
             raise ConnectionError("the collector did not accept the spans")
 
     return export
@@ -38,7 +36,8 @@ def _not_ours(record: logging.LogRecord) -> bool:
     return not (record.threadName or "").startswith(THREAD)
 
 
-def _readable(span: Recording, resource: Resource) -> ReadableSpan:
+def _redacted(span: ReadableSpan, resource: Resource) -> ReadableSpan:
+    """A copy without secrets, of this process."""
     code, message = span.status.status_code, message_of(span)
     return ReadableSpan(
         name=span.name,
@@ -52,5 +51,5 @@ def _readable(span: Recording, resource: Resource) -> ReadableSpan:
         status=Status(code, message) if message else Status(code),
         start_time=span.start_time,
         end_time=span.end_time,
-        instrumentation_scope=InstrumentationScope(span.scope.name, span.scope.version, span.scope.schema_url),
+        instrumentation_scope=span.instrumentation_scope,
     )

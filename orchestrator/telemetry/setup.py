@@ -60,7 +60,7 @@ class Telemetry:
 
     @property
     def _batches(self) -> "tuple[Batches, ...]":
-        return self.provider.batches if self.provider is not None else ()
+        return self.provider.outlet.batches if self.provider is not None else ()
 
 
 _process: Telemetry | None = None
@@ -75,14 +75,15 @@ def start(settings: Settings, service: str, sink: SpanSink | None = None, *, own
     global _process  # noqa: PLW0603 - OpenTelemetry's global provider can be set once a process
     if not settings.trace or (sink is None and not settings.otlp_endpoint):
         return Telemetry()
-    from orchestrator.telemetry import export, provider  # noqa: PLC0415 - not without tracing
+    from orchestrator.telemetry import export, provider  # noqa: PLC0415 - the SDK costs 50 ms: not without tracing
 
     traced = None
     if own_process and _process is not None:
         _process.stop()
         traced = _process.provider
     traced = traced or provider.Provider()
-    traced.batches = export.destinations(service, settings.otlp_endpoint, sink)
+    outlet = traced.outlet
+    outlet.batches = export.destinations(service, settings.otlp_endpoint, sink, outlet.untold)
     telemetry = Telemetry(traced)
     atexit.register(telemetry.stop)
     if own_process:

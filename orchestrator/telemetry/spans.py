@@ -6,21 +6,22 @@ without being told, so a step that is re-driven after a crash still hangs where 
 
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar, Token
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import Any, Final, Self
 
 from opentelemetry import context as otel_context
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode
+from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, StatusCode, TraceFlags, Tracer
 
 from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Happening, Kind, Outcome, Stage
-from orchestrator.telemetry.recording import SAMPLED, Recorder
 from orchestrator.telemetry.redaction import as_text, redact_text
 
-if TYPE_CHECKING:
-    from contextvars import Token
+ROOT_OF: ContextVar[str] = ContextVar("surefoot_root_of", default="")
+"""The job whose root span is being started; the generator of ids (`provider.py`) reads it."""
+SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
 def traceparent(job_id: str) -> str:
@@ -128,7 +129,7 @@ class Spans:
 
     __slots__ = ("_tracer",)
 
-    def __init__(self, tracer: Recorder | None) -> None:
+    def __init__(self, tracer: Tracer | None) -> None:
         self._tracer = tracer
 
     @property
@@ -148,7 +149,12 @@ class Spans:
         if tenant:
             attributes[names.TENANT] = redact_text(tenant)
         links = [*([Link(caller)] if caller.is_valid and not link else []), *_links(link)]
-        return Span(self._tracer.start_root(f"{names.INVOKE_WORKFLOW} {workflow}", job_id, attributes, links))
+        token = ROOT_OF.set(job_id)
+        try:
+            name = f"{names.INVOKE_WORKFLOW} {workflow}"
+            return Span(self._tracer.start_span(name, context=Context(), attributes=attributes, links=links))
+        finally:
+            ROOT_OF.reset(token)
 
     def stage(self, stage: Stage, job_id: str, *, link: str = "", **attributes: str | float | bool) -> Span:
         """What happens to a job outside its steps: answered, resumed, cancelled, forked to the job `link`."""
