@@ -30,7 +30,7 @@ def test_a_killed_worker_loses_nothing_and_doubles_nothing(tmp_path: Path, pool:
 
 @pytest.mark.parametrize("broker", BROKERS)
 def test_a_step_that_kills_whoever_runs_it_fails_its_job_and_no_other(tmp_path: Path, broker: str) -> None:
-    with stage_on(broker, tmp_path, attempts=3) as played:
+    with stage_on(broker, tmp_path, attempts=3, lease_s=3.0) as played:
         worker = played.worker("--pool", "prefork", "--concurrency", "2")
         job = played.app.submit({"item": "bed"}, workflow="deadly")
         other = played.app.submit({"item": "chair"}, workflow="journey")

@@ -170,6 +170,23 @@ async def test_no_more_calls_run_at_once_than_configured_and_who_waits_too_long_
         assert "started slot-none" not in desk.lines()
 
 
+async def test_a_call_whose_step_was_lost_while_it_waited_for_its_turn_is_not_sent(desk: Desk) -> None:
+    held = True
+    async with servers({"desk": desk.entry(concurrency=1)}) as tools:
+        slow = await tools.find("desk.slow", ALL)
+        first = asyncio.create_task(call(tools, "desk.slow", seconds=60, name="turn-1"))
+        await until(lambda: "started turn-1" in desk.lines(), "the only slot is taken")
+        late = slow.call({"seconds": 0, "name": "turn-2"}, key="k2", timeout_s=30, ours=lambda: held)
+        waiting = asyncio.create_task(late)
+        await asyncio.sleep(0)
+        held = False
+        first.cancel()
+        with pytest.raises(Unavailable, match="the lease may have run out before it was sent: not sent"):
+            await waiting
+        assert await call(tools, "desk.add", a=1, b=1) == {"total": 2}
+        assert "started turn-2" not in desk.lines()
+
+
 @pytest.mark.parametrize("way", ["http", "stdio"])
 @pytest.mark.parametrize("size", [20_000, 5_000_000])
 async def test_an_answer_that_is_too_large_is_cut_off_and_harms_no_other_call(desk: Desk, way: str, size: int) -> None:
