@@ -6,6 +6,7 @@ from typing import Any
 
 import jsonschema_rs
 
+from orchestrator import forms
 from orchestrator.budget import KINDS, MICRO, TOOLS, Budget
 from orchestrator.errors import InvalidRequest
 from orchestrator.state.records import JobRecord, Kind, Question, decode
@@ -55,7 +56,9 @@ class Reply:
 
 
 def match(record: JobRecord, given: Mapping[str, Any], kind: Kind = "input") -> Reply:
-    """Find the question of each answer, by its id or its field. A ceiling is asked once for all steps that need more.
+    """Find the question of each answer, by its id or its field, or that of a form that asks for it.
+
+    A ceiling is asked once for all steps that need more.
 
     Raises:
         InvalidRequest: no such question, several of that field, or an answer that does not fit the question's schema.
@@ -63,10 +66,10 @@ def match(record: JobRecord, given: Mapping[str, Any], kind: Kind = "input") -> 
     if not given:
         raise InvalidRequest("no answer was given")
     answers, ceilings, about_request = dict[str, Any](), dict[str, dict[str, int]](), False
-    for name, value in given.items():
+    for name, value in forms.filled_in(record, given).items():
         if _is_the_ceiling(record, name, value):
             continue  # the same answer again
-        for question in _find(record, name, kind):
+        for question in _find(record, name, kind, value):
             if isinstance(question, Question) and question.step:
                 _fits(question, value)
             if isinstance(question, Question) and question.kind == "budget":
@@ -135,11 +138,11 @@ def one_in_doubt(questions: Sequence[Question]) -> Question:
     raise InvalidRequest(f"{len(asked)} calls are in doubt: name one with --question ID: {ids}")
 
 
-def _find(record: JobRecord, name: str, kind: Kind) -> Sequence[Question | str]:
+def _find(record: JobRecord, name: str, kind: Kind, value: Any) -> Sequence[Question | str]:
     """The open question of this name, or the id of one that was answered before."""
     found = [question for question in record.questions if name in {question.id, question.field}]
     if len(found) == 1 or {question.kind for question in found} == {"budget"}:
-        if kind == "approval" and found[0].kind != "approval":
+        if kind == "approval" and found[0].kind != "approval" and not forms.is_no(found[0], value):
             raise InvalidRequest(f"question {name!r} asks for {found[0].kind}: use answer()")
         return found
     if found:
@@ -153,7 +156,7 @@ def _find(record: JobRecord, name: str, kind: Kind) -> Sequence[Question | str]:
 
 
 def _fits(question: Question, value: Any) -> None:
-    if not question.schema:
+    if not question.schema or forms.is_no(question, value):
         return
     validator = jsonschema_rs.validator_for(dict(question.schema), validate_formats=True)
     problems = [error.message for error in validator.iter_errors(value)]

@@ -92,6 +92,8 @@ class Job:
     def answer(self, answers: Mapping[str, Any] | None = None, /, *, by: str | None = None, **named: Any) -> None:
         """Answer questions, by field or by question id. What waited only for them goes on where it was.
 
+        The fields of a form come together in one call; None for a form says that nobody chose.
+
         Args:
             answers: question id or field -> answer.
             by: who answers, kept with the answer.
@@ -107,7 +109,7 @@ class Job:
         without_loop(self._job.approve(question_id, by=by))
 
     def decline(self, question_id: str, *, by: str | None = None) -> None:
-        """Say no to a question of kind approval; `by` says who."""
+        """Say no to a question of kind approval, or to a form; `by` says who."""
         without_loop(self._job.decline(question_id, by=by))
 
     def cancel(self) -> JobStatus:

@@ -19,7 +19,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tools.config import ServerConfig
 from tools.effects import Effect, configured
-from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, ToolFailure
+from tools.outcome import OutcomeUnknown, Rejected, ToolFailure
 from tools.tool import Signature, Tool, described
 from tools.way import Way
 
@@ -121,7 +121,7 @@ class Call:
         way.check(tool.name)
         try:
             answer = await self._within(tool.name, way.timeout_s, given) if self._waits else self._function(**given)
-        except (ToolFailure, NeedsInput):
+        except ToolFailure:
             raise
         except ValueError as error:
             raise Rejected(tool.name, f"{type(error).__name__}: {error}") from error

@@ -46,8 +46,19 @@ class CutOff(OutcomeUnknown):
 
 
 class NeedsInput(Exception):
-    """The tool asks a person before it goes on (MCP input_required)."""
+    """The tool asks people before it goes on (MCP input_required): nothing has happened yet.
+
+    Attributes:
+        tool: "<server>.<tool>".
+        questions: each with `key` (the server's name for it), `message`, and `schema` of a form or `url` to visit.
+        request_state: what the server wants back with the answers, as it came; it is shown to nobody.
+    """
 
     def __init__(self, tool: str, questions: Sequence[Mapping[str, Any]], request_state: str | None) -> None:
         super().__init__(f"{tool} needs input")
         self.tool, self.questions, self.request_state = tool, list(questions), request_state
+
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What has to be kept to go on."""
+        return {"questions": self.questions, "request_state": self.request_state}

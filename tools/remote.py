@@ -11,8 +11,6 @@ from mcp.types import (
     CallToolRequest,
     CallToolRequestParams,
     CallToolResult,
-    ElicitRequest,
-    ElicitResult,
     InputRequiredResult,
 )
 from mcp.types import Tool as ListedTool
@@ -23,8 +21,9 @@ from tools.catalogue import Catalogue, pages
 from tools.config import ServerConfig
 from tools.connection import Connection, Life
 from tools.effects import classify
+from tools.elicitation import asked, responses
 from tools.failure import failure, list_changed, session_lost
-from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
+from tools.outcome import OutcomeUnknown, Rejected, Unavailable
 from tools.schema import InvalidSchema
 from tools.tool import Tool, described
 from tools.transport import BYTES_META, KEY_META, TOO_LARGE
@@ -156,7 +155,7 @@ class RemoteServer:
 def _request(tool: Tool, arguments: dict[str, Any], way: Way) -> CallToolRequest:
     """The request. What JSON cannot carry would end the connection for all who share it."""
     said, most_bytes = way.said, way.most_bytes
-    arguments = {**arguments, tool.key_argument: way.key} if tool.key_argument else arguments
+    arguments = {**arguments, tool.key_argument: said.key if said else way.key} if tool.key_argument else arguments
     try:
         json.dumps(arguments, allow_nan=False, ensure_ascii=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
@@ -165,21 +164,17 @@ def _request(tool: Tool, arguments: dict[str, Any], way: Way) -> CallToolRequest
         params=CallToolRequestParams(
             name=tool.name.partition(".")[2],
             arguments=arguments,
-            input_responses={key: _response(answer) for key, answer in said.answers.items()} if said else None,
+            input_responses=responses(tool.name, said) if said else None,
             request_state=said.request_state if said else None,
             _meta={KEY_META: way.key} if most_bytes is None else {KEY_META: way.key, BYTES_META: most_bytes},
         )
     )
 
 
-def _response(answer: Any) -> ElicitResult:
-    return ElicitResult(action="decline") if answer is None else ElicitResult(action="accept", content=dict(answer))
-
-
 def _answer(tool: Tool, result: Result, way: Way) -> Any:
     """What a specialist gets of a result."""
     if isinstance(result, InputRequiredResult):
-        raise _needs_input(tool.name, result)
+        raise asked(tool, result, way)
     texts = [block.text for block in result.content if block.type == "text"]
     if result.is_error:
         raise Rejected(tool.name, "\n".join(texts)[:SHOWN_CHARACTERS] or "the tool reported an error without a word")
@@ -195,14 +190,3 @@ def _answer(tool: Tool, result: Result, way: Way) -> Any:
         said = f"its answer has {size:,} bytes, more than {tool.most_bytes:,} (SUREFOOT_ANSWER_BYTES)"
         raise tool.too_large(way, said)
     return answer
-
-
-def _needs_input(tool: str, result: InputRequiredResult) -> NeedsInput | Rejected:
-    questions: list[dict[str, Any]] = []
-    for key, asked in (result.input_requests or {}).items():
-        if not isinstance(asked, ElicitRequest):
-            return Rejected(tool, f"it asks for {asked.method}, which no person can answer")
-        told = asked.params.model_dump(mode="json", by_alias=True, exclude_none=True)
-        schema = told.get("requestedSchema", {})
-        questions.append({"key": key, "message": told["message"], "schema": schema, "url": told.get("url")})
-    return NeedsInput(tool, questions, result.request_state)

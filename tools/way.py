@@ -12,12 +12,16 @@ class Said:
     """What people answered to a tool that asked (MCP input_required), and the state it gave us to keep.
 
     Attributes:
-        answers: by the question's key; None: declined.
+        answers: by the question's key: what a form was filled in with; True: accepted; False: declined; None: nobody
+            chose.
         request_state: as it came with the questions.
+        key: the deduplication key of the call that asked first. An argument that carries the key carries this one: the
+            arguments of a call and of what goes on with it must be the same.
     """
 
-    answers: Mapping[str, Mapping[str, Any] | None]
+    answers: Mapping[str, Mapping[str, Any] | bool | None]
     request_state: str | None
+    key: str
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -48,9 +49,39 @@ class Asking:
     def __init__(self, store: CallStore, lease: Lease, lack: Callable[[Sequence[Question]], Awaitable[Any]]) -> None:
         """`lack` ends the attempt, which cannot go on without answers to these questions."""
         self._store, self._lease, self._lack, self.step = store, lease, lack, lease.step
-        self._looks: set[asyncio.Task[dict[str, Any]]] = set()
+        self._busy = dict[asyncio.Future[None], asyncio.Task[Any] | None]()
         self._lacking: list[Question] = []
         self._approvals = Counter[str]()
+
+    @contextmanager
+    def beside(self) -> Generator[None]:
+        """What the step does meanwhile: who lacks an answer waits for it, so that all is asked at once."""
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._busy[over] = asyncio.current_task()
+        try:
+            yield
+        finally:
+            self._over(over)
+
+    async def answers(self, questions: Sequence[Question]) -> dict[str, Any]:
+        """Answers by question id; where one is open the step is parked, with all that is asked side by side."""
+        with self.beside():
+            known = await self._store.answers(self._lease, [question.id for question in questions])
+        lacking = [question for question in questions if question.id not in known]
+        if not lacking:
+            return known
+        self._lacking += lacking
+        asks = asyncio.current_task()
+        for over in [over for over, task in self._busy.items() if task is asks]:
+            self._over(over)  # who asks is not waited for, whatever it was doing
+        while self._busy:
+            await asyncio.wait(self._busy)
+        return await self._lack(self._lacking)
+
+    def _over(self, over: asyncio.Future[None]) -> None:
+        if over in self._busy:
+            del self._busy[over]
+            over.set_result(None)
 
     async def ask(self, what: str | type[BaseModel], prompt: str, example: Any, patience: Patience) -> Any:
         """Ask for a field, or for the fields of a model; what was answered before is the answer."""
@@ -104,17 +135,9 @@ class Asking:
         return patience.put(question, None if problem else _default(model, name, patience.default))
 
     async def _answers(self, questions: Sequence[Question]) -> dict[str, Any]:
-        """Answers by field; parks the step with all that is asked side by side where one is open."""
-        ids = [question.id for question in questions]
-        look = asyncio.ensure_future(self._store.answers(self._lease, ids))
-        self._looks.add(look)
-        known = await look
-        lacking = [question for question in questions if question.id not in known]
-        if not lacking:
-            return {question.field: known[question.id] for question in questions}
-        self._lacking += lacking
-        await asyncio.wait(self._looks)
-        return await self._lack(self._lacking)
+        """Answers by field."""
+        known = await self.answers(questions)
+        return {question.field: known[question.id] for question in questions}
 
 
 def _example(info: FieldInfo) -> Any:

@@ -51,7 +51,7 @@ class Attempt:
         self._approvals = Approvals(profile, claim, self.asking, configured=workshop.tools.approvals)
         record, spans = Record(workshop.calls, held, claim, workshop.meter), workshop.telemetry.spans
         self._journal = self.journals(
-            record, workshop.tools, workshop.prices, spans, profile, self._approvals, last=last
+            record, self.asking, workshop.tools, workshop.prices, spans, profile, self._approvals, last=last
         )
         self._models = ModelCalls(record, workshop.models, workshop.prices, spans, workshop.jobs)
 
@@ -69,7 +69,8 @@ class Attempt:
         if self.stop:
             raise self.stop
         try:
-            return await self._journal.call(tool, arguments, self.left_s, by_model=by_model)
+            with self.asking.beside():
+                return await self._journal.call(tool, arguments, self.left_s, by_model=by_model)
         except Stop as stop:
             raise self._stopping(stop) from stop
 
@@ -85,7 +86,8 @@ class Attempt:
         if self.stop:
             raise self.stop
         try:
-            return await self._models.ask(prompt, self.left_s)
+            with self.asking.beside():
+                return await self._models.ask(prompt, self.left_s)
         except Stop as stop:
             raise self._stopping(stop) from stop
 

@@ -1,29 +1,27 @@
 """The tool calls of one attempt: each numbered, journaled, budgeted, and sent with its deduplication key."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from orchestrator.prices import Prices
-from orchestrator.state.calls import LOOK_UP, NOTHING, Begun, Cost, Pin, Recorded
+from orchestrator.state.calls import LOOK_UP, NOTHING, Cost, Pin, Recorded
 from orchestrator.telemetry import Span, Spans, names
 from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.telemetry.redaction import as_text
 from orchestrator.workflow import Profile
 from tools.effects import Effect
-from tools.outcome import CutOff, NeedsInput, OutcomeUnknown, Rejected, Unavailable
+from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
+from tools.way import Said
 from workers.approval import Approvals
+from workers.asking import Asking
 from workers.cost import cost_of
 from workers.doubt import Doubt, Known, told
+from workers.inquiry import Inquiry
 from workers.record import Record
 from workers.replay import Call, fingerprint
+from workers.sending import as_recorded, sent
 from workers.verdict import Failed, Later, Parked, Stop, later
-
-
-def _no(tool: str, kept: object) -> Rejected:
-    """A no from the record, word for word as it was said first: a model that is shown it is asked the same again."""
-    return Rejected(tool, str(kept).removeprefix(f"{tool}: "))
 
 
 class Journal:
@@ -32,6 +30,7 @@ class Journal:
     def __init__(
         self,
         record: Record,
+        asking: Asking,
         tools: ToolServers,
         prices: Prices,
         spans: Spans,
@@ -41,16 +40,36 @@ class Journal:
         last: bool,
     ) -> None:
         """`last`: no attempt comes after this one."""
-        self._record, self._tools, self._prices, self._spans = record, tools, prices, spans
+        self._record, self._asking = record, asking
+        self._tools, self._prices, self._spans = tools, prices, spans
         self._profile, self._last, self._replay, self._approvals = profile, last, record.replay, approvals
 
     async def call(self, name: str, arguments: dict[str, Any], timeout_s: float, *, by_model: bool = False) -> Any:
-        """One call: replay it, or check, reserve, send and settle it.
+        """One call. Where its tool asks people first, the step waits for them, and another call goes on with it.
 
         `by_model`: it is asked for by a model that was shown the tool.
         """
         call = await self._replay.ask(name, fingerprint(name, arguments))
+        while True:
+            try:
+                return await self._round(call, name, arguments, timeout_s, by_model=by_model)
+            except NeedsInput as asked:
+                inquiry = Inquiry.of(self._record, call, asked)
+                said = inquiry.said(await self._asking.answers(inquiry.questions()))
+                self._approvals.person(said.answers)
+                call = self._replay.continuation(call, said)
+
+    async def _round(
+        self, call: Call, name: str, arguments: dict[str, Any], timeout_s: float, *, by_model: bool
+    ) -> Any:
+        """Replay it, or check, reserve, send and settle it.
+
+        Raises:
+            NeedsInput: its tool asks people.
+        """
         with self._spans.tool(self._record.job_id, name, arguments, key=self._record.key(call.number)) as span:
+            if call.said is not None:
+                span.set(names.ANSWERS, as_text(call.said.answers))
             try:
                 if call.row is not None and call.row.finished:
                     return await self._replayed(call.row, span)
@@ -68,14 +87,20 @@ class Journal:
             except Rejected as error:
                 span.fail(Kind.REJECTED, str(error))
                 raise
+            except NeedsInput as asked:
+                span.asks([one["message"] for one in asked.questions])
+                raise
             span.answer(answer)
             self._approvals.told(name, answer)
             return answer
 
-    async def again(self, past: Recorded, step: str, arguments: dict[str, Any], timeout_s: float) -> Known:
+    async def again(
+        self, past: Recorded, step: str, arguments: dict[str, Any], timeout_s: float, said: Said | None
+    ) -> Known:
         """What became of a call that another step left unsettled.
 
-        It is sent once more, with the key it had, unless its tool is UNSAFE: then the look-up is asked.
+        It is sent once more, with the key it had and what people had `said`, unless its tool is UNSAFE: then the
+        look-up is asked. Nobody is asked for more: a tool that asks has not done it.
 
         Raises:
             Rejected: the tool says no, so it never happened.
@@ -84,17 +109,20 @@ class Journal:
         key = f"{self._record.job_id}.{step}:{past.number}"
         call = await self._replay.ask(past.tool, fingerprint(key, arguments))
         with self._spans.tool(self._record.job_id, past.tool, arguments, key=key) as span:
-            if call.row is not None and call.row.finished:
-                return Known(happened=True, result=await self._replayed(call.row, span))
+            call.said = said
             try:
+                if call.row is not None and call.row.finished:
+                    return Known(happened=True, result=await self._replayed(call.row, span))
                 tool = await self._tools.find(past.tool, self._profile.tools)
                 if tool.effect is Effect.UNSAFE:
-                    doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, key)
+                    known_by = call.known_by(tool, key)
+                    doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, known_by)
                     return await self._told_of(doubt, tool.lookup, span)
                 begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
-                return Known(
-                    happened=True, result=await self._sent(tool, arguments, call.number, begun, timeout_s, key)
-                )
+                result = await sent(self._record, tool, arguments, call, begun, timeout_s, key)
+                return Known(happened=True, result=result)
+            except NeedsInput:
+                return Known(happened=False)
             except (Unavailable, OutcomeUnknown) as error:
                 span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(later(error)) from error
@@ -133,14 +161,18 @@ class Journal:
         value = await self._record.stored(row.number)
         self._record.meter.replayed(row.tool)
         span.set(names.EFFECT, row.effect)
-        if row.state == "rejected":
-            raise _no(row.tool, value)
-        span.answer(value, replayed=True)
+        span.set(names.REPLAYED, True)
+        span.answer(as_recorded(row.tool, row.state, value), replayed=True)
         self._approvals.told(row.tool, value)
         return value
 
     async def _approved(self, tool: Tool, arguments: dict[str, Any], call: Call, span: Span) -> None:
-        """A call may need a person's yes; a no is kept as the call's answer, so that it is one on every attempt."""
+        """A call may need a person's yes; a no is kept as the call's answer, so that it is one on every attempt.
+
+        What goes on with a call has the yes of that call.
+        """
+        if call.said is not None:
+            return
         try:
             await self._approvals.ask(tool, arguments, call)
         except Rejected as no:
@@ -172,14 +204,15 @@ class Journal:
 
     async def _shown(self, row: Recorded) -> str:
         """A call on record, for people."""
-        answer = f", answer {as_text(await self._record.stored(row.number))}" if row.finished else ""
+        answer = f", answer {as_text(await self._record.stored(row.number))}" if row.state == "done" else ""
         return f"{row.tool}, which an earlier attempt had asked as call {row.number} ({row.state}{answer})"
 
     async def _send(
         self, tool: Tool, arguments: dict[str, Any], call: Call, timeout_s: float, span: Span, *, by_model: bool
     ) -> Any:
         """Send it, unless it may have been sent before and must not be sent again."""
-        unsafe, key, row = tool.effect is Effect.UNSAFE, self._record.key(call.number), call.row
+        unsafe, row = tool.effect is Effect.UNSAFE, call.row
+        key = call.known_by(tool, self._record.key(call.number))
         if unsafe and row is not None and row.unsettled:
             doubt = Doubt(self._record.step, row.number, row.sends, row.at_ms, tool, arguments, key)
             if (known := await self._known(doubt, tool.lookup, span)).happened:
@@ -190,11 +223,9 @@ class Journal:
             raise tool.changed(begun.first)
         if begun.answer == "REPLAY":
             self._record.meter.replayed(tool.name)
-            if begun.before == "rejected":
-                raise _no(tool.name, begun.value)
-            return begun.value
+            return as_recorded(tool.name, begun.before, begun.value)
         try:
-            return await self._sent(tool, arguments, call.number, begun, timeout_s)
+            return await sent(self._record, tool, arguments, call, begun, timeout_s)
         except OutcomeUnknown as error:
             span.fail(Kind.OUTCOME_UNKNOWN, str(error), Outcome.RETRY)
             if unsafe:
@@ -202,35 +233,6 @@ class Journal:
                 if (known := await self._known(doubt, tool.lookup, span)).happened:
                     return known.result
             raise Stop(later(error)) from error
-
-    async def _sent(
-        self, tool: Tool, arguments: dict[str, Any], number: int, begun: Begun, timeout_s: float, key: str = ""
-    ) -> Any:
-        """Send a call that was begun, and settle it whatever comes of it."""
-        cost, room = begun.cost, begun.cost.answer_bytes or None
-        try:
-            key = key or self._record.key(number)
-            with self._record.meter.sending(tool.name, cost):
-                answer = await tool.call(
-                    arguments, key=key, timeout_s=timeout_s, ours=lambda: self._record.sure, most_bytes=room
-                )
-        except Rejected as error:
-            await self._record.settle(number, "rejected", str(error), cost)
-            raise
-        except Unavailable:
-            await self._record.settle(number, "unsent", None, NOTHING)
-            raise
-        except NeedsInput as error:
-            await self._record.settle(number, "unsent", None, NOTHING)
-            raise Stop(
-                Failed("needs input", f"{tool.name} asks for input, which this version cannot pass on")
-            ) from error
-        except OutcomeUnknown as error:
-            read = cost if isinstance(error, CutOff) else replace(cost, answer_bytes=0)
-            await self._record.settle(number, "unknown", None, read)
-            raise
-        await self._record.settle(number, "done", answer, cost)
-        return answer
 
     async def _known(self, doubt: Doubt, lookup: str | None, span: Span) -> Known:
         """What became of a call in doubt; nothing is sent, and where nobody can tell the step waits for a person.
@@ -268,10 +270,10 @@ class Journal:
         try:
             tool = await self._tools.find(lookup, (lookup,))
             begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
-            known = told(await self._sent(tool, {tool.about: doubt.key}, call.number, begun, tool.timeout_s))
+            known = told(await sent(self._record, tool, {tool.about: doubt.key}, call, begun, tool.timeout_s))
         except (Unavailable, OutcomeUnknown) as error:
             return self._asked(later(error))
-        except Rejected:
+        except (Rejected, NeedsInput):
             return None
         if known is not None and not known.happened and (wait_s := doubt.under_way_s(begun.at_ms)) > 0:
             return self._asked(Later(f"{lookup}: {doubt.tool.name} may still be under way", wait_s))

@@ -41,7 +41,10 @@ class Meter:
         except Rejected:
             outcome = Kind.REJECTED
             raise
-        except (Unavailable, NeedsInput):
+        except NeedsInput:
+            outcome = Outcome.WAITING
+            raise
+        except Unavailable:
             outcome, sent = Kind.UNAVAILABLE, False
             raise
         except OutcomeUnknown:

@@ -1,7 +1,8 @@
 """What one attempt of a step writes down of its calls, to tools and to models, before and after each is sent."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from orchestrator.budget import named
 from orchestrator.state.calls import UNPINNED, Begun, CallStore, Cost, Pin, State
@@ -45,13 +46,17 @@ class Record:
         """The deduplication key of a call."""
         return f"{self.job_id}.{self.step}:{number}"
 
-    async def stored(self, number: int) -> object:
+    async def stored(self, number: int) -> Any:
         """The answer that is kept of a finished call."""
         return await self._store.stored(self._lease, number)
 
     async def answer(self, question_id: str) -> object:
         """What a person answered to this question, or None."""
         return await self._store.answer(self._lease, question_id)
+
+    async def answers(self, question_ids: Sequence[str]) -> Mapping[str, Any]:
+        """What people answered to these questions, by id; what is open is missing."""
+        return await self._store.answers(self._lease, question_ids)
 
     async def begin(self, call: Call, cost: Cost, effect: str, span: Span, pin: Pin = UNPINNED) -> Begun:
         """Reserve what a call may cost, and record that it is going to be sent; wait while others hold what it needs.

@@ -9,6 +9,9 @@ The rule, and why no effect is doubled by a specialist that asks otherwise when 
    (done, begun or unknown). Else the attempt has diverged, and the specialist's policy decides.
 4. A step does not succeed before it has taken them all either: no effect is left that its output does not know of.
 
+A call whose tool asked people is gone on with by another one, which has a number of its own and says which call it
+continues. Who takes the first takes all that continue it: they are one question of the specialist.
+
 What is on record is read once an attempt. That is enough: only the holder of the step's lease adds to it.
 """
 
@@ -20,6 +23,8 @@ from typing import Any
 
 from orchestrator.state.calls import LOOK_UP, Recorded
 from orchestrator.state.records import encode
+from tools.tool import Tool
+from tools.way import Said
 
 
 def fingerprint(tool: str, arguments: Mapping[str, Any]) -> str:
@@ -28,14 +33,24 @@ def fingerprint(tool: str, arguments: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
+def continues(number: int) -> str:
+    """What a call asks that goes on with another one, whose tool had asked people."""
+    return f"continues {number}"
+
+
 @dataclass(eq=False)
 class Call:
-    """A call of this attempt: its number, and what is on record of it."""
+    """A call of this attempt: its number, what is on record of it, and what people said where it goes on with one."""
 
     tool: str
     asked: str
     number: int = 0
     row: Recorded | None = None
+    said: Said | None = None
+
+    def known_by(self, tool: Tool, key: str) -> str:
+        """The key by which its tool knows it: where an argument carries it, that of the call that asked first."""
+        return self.said.key if self.said and tool.key_argument else key
 
 
 class Replay:
@@ -45,6 +60,7 @@ class Replay:
         """`recall` reads what is on record; None: this is the first attempt."""
         self._recall, self._reading = recall, asyncio.Lock()
         self._left: list[Recorded] = []
+        self._continued = dict[int, Recorded]()
         self._calls: list[Call] = []
         self._last = 0
 
@@ -60,6 +76,11 @@ class Replay:
             raise
         self._match()
         return call
+
+    def continuation(self, call: Call, said: Said | None = None) -> Call:
+        """The call that goes on with this one: the one on record, else a new one."""
+        row = self._continued.get(call.number)
+        return Call(call.tool, continues(call.number), row.number if row else self.fresh(), row, said)
 
     async def outstanding(self) -> list[Recorded]:
         """The effects on record that this attempt has not taken, by number; those asked side by side count as taken."""
@@ -80,8 +101,13 @@ class Replay:
 
     def take(self, call: Call, row: Recorded) -> None:
         """Let a call stand for one on record that asked otherwise."""
-        self._left.remove(row)
         call.number, call.row = row.number, row
+        taken: Recorded | None = row
+        while taken is not None:
+            self._left.remove(taken)
+            number = taken.number
+            if taken := next((each for each in self._left if each.asked == continues(number)), None):
+                self._continued[number] = taken
 
     async def _read(self) -> None:
         if self._recall is None:

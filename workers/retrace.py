@@ -18,15 +18,18 @@ from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
 from orchestrator.state.undo import Entry
 from orchestrator.telemetry.spans import NOTHING
+from tools.outcome import NeedsInput
 from tools.servers import Tool
+from tools.way import Said
 from workers.attempt import Attempt
 from workers.context import StepContext
 from workers.doubt import Known
+from workers.inquiry import Inquiry
 from workers.journal import Journal
 from workers.leases import Held
 from workers.model_calls import MODEL
 from workers.prompt import Prompt, Reply
-from workers.replay import fingerprint
+from workers.replay import Call, fingerprint
 from workers.specialist import Specialist
 from workers.verdict import Failed, Later, Lost, Parked, Stop, Verdict, problems
 
@@ -40,7 +43,8 @@ STILL_S = 0.2
 def why(verdict: Verdict) -> str:
     """Why something could not be done, for people."""
     if isinstance(verdict, Parked):
-        return f"in doubt: {verdict.questions[0].prompt}"
+        asked = verdict.questions[0]
+        return f"in doubt: {asked.prompt}" if asked.kind == "in_doubt" else f"it asks people first: {asked.prompt}"
     if isinstance(verdict, Failed):
         return f"{verdict.kind}: {verdict.message}"
     return verdict.message if isinstance(verdict, Later) else "it is not ours any more"
@@ -69,11 +73,12 @@ class Past(Journal):
         del by_model
         self.busy += 1
         try:
-            row = (await self._replay.ask(name, fingerprint(name, arguments))).row
+            call = await self._last_round(await self._replay.ask(name, fingerprint(name, arguments)))
+            row = call.row
             if row is not None and row.finished:
                 return await self._replayed(row, NOTHING)
             if row is not None and row.changed_something:
-                known = await self._cleared_up(row, arguments, timeout_s)
+                known = await self._cleared_up(row, arguments, timeout_s, call.said)
                 if known is not None and known.happened:
                     return known.result
         finally:
@@ -84,6 +89,16 @@ class Past(Journal):
     async def shown(self, patterns: Sequence[str]) -> list[Tool]:
         """Whatever they are now: no model is shown them."""
         return await self._allowed(patterns)
+
+    async def _last_round(self, call: Call) -> Call:
+        """Of a call whose tool asked people, what went on with it last."""
+        while call.row is not None and call.row.state == "asked":
+            inquiry = Inquiry.of(self._record, call, NeedsInput(call.tool, **await self._record.stored(call.number)))
+            call = self._replay.continuation(call)
+            if call.row is not None:
+                ids = [question.id for question in inquiry.questions()]
+                call.said = inquiry.said(await self._record.answers(ids))
+        return call
 
     async def replied(self, prompt: Prompt) -> Reply:
         """Answer a question to a model that is on record."""
@@ -102,9 +117,11 @@ class Past(Journal):
         self.waiting += 1
         await asyncio.Event().wait()
 
-    async def _cleared_up(self, row: Recorded, arguments: dict[str, Any], timeout_s: float) -> Known | None:
+    async def _cleared_up(
+        self, row: Recorded, arguments: dict[str, Any], timeout_s: float, said: Said | None
+    ) -> Known | None:
         try:
-            return await self.present.again(row, self._record.step, arguments, timeout_s)
+            return await self.present.again(row, self._record.step, arguments, timeout_s, said)
         except Stop as stop:
             if isinstance(stop.verdict, Lost) or (isinstance(stop.verdict, Later) and not self._last):
                 raise

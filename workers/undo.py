@@ -1,11 +1,12 @@
 """One attempt of undoing one step: claim -> learn what there is to undo -> undo it, newest first -> commit."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.state import keys
 from orchestrator.state.calls import Cost, Pin
-from orchestrator.state.records import Claim
+from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
 from orchestrator.state.undo import Entry, Undone, not_undone
 from orchestrator.telemetry import Span
@@ -18,7 +19,7 @@ from workers.replay import Call
 from workers.retrace import Retrace, why
 from workers.run import Ended, StepRun
 from workers.specialist import Specialist
-from workers.verdict import Failed, Later, Lost, Stop, Succeeded, Verdict, kind_of
+from workers.verdict import Failed, Later, Lost, Parked, Stop, Succeeded, Verdict, kind_of
 
 if TYPE_CHECKING:
     from workers.workshop import Workshop
@@ -42,6 +43,10 @@ class Undoing(Attempt):
     """One attempt of undoing a step."""
 
     journals = UndoJournal
+
+    async def lack(self, questions: Sequence[Question]) -> Any:
+        """Nobody is asked while a job is undone: what asks people is left."""
+        raise Stop(Parked(questions[-1:]))
 
     async def learn(self, specialist: Specialist, step: str) -> tuple[list[Entry], list[Entry]]:
         """How to undo what a step did that did not succeed, and of what that cannot be known.

@@ -101,5 +101,8 @@ def _answers(record: JobRecord, question: Question) -> list[str]:
         ]
     if question.kind == "approval":
         return [f"surefoot approve {record.id} '{question.id}'", f"surefoot decline {record.id} '{question.id}'"]
+    if question.kind == "form":
+        given = " ".join(f"{name}=..." for name in question.schema.get("required", ())) or "..."
+        return [f"surefoot answer {record.id} {given}", f"surefoot decline {record.id} '{question.id}'"]
     example = question.example if question.example is not None else "..."
     return [f"surefoot answer {record.id} {question.field}={example}"]

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from orchestrator import forms
 from orchestrator.answers import one_in_doubt
 from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
@@ -59,11 +60,26 @@ def _interview(job: Job, by: str | None) -> None:
 def _prompted(question: Question) -> Any:
     if question.kind == "approval":
         return typer.confirm("approve")
+    if question.kind == "form":
+        return _form(question) if typer.confirm("fill it in", default=True) else False
     if question.kind == "in_doubt":
         if not typer.confirm("did it happen"):
             return {"happened": False}
         return {"happened": True, "result": _value(typer.prompt("its result (JSON)"), {})}
     return _value(typer.prompt(question.field), question.schema)
+
+
+def _form(question: Question) -> dict[str, Any]:
+    """Field by field; one that is not required may be left empty."""
+    content, required = dict[str, Any](), question.schema.get("required", ())
+    for name, schema in forms.fields(question).items():
+        told = f"{name} ({schema['description']})" if "description" in schema else name
+        default = schema.get("default", None if name in required else "")
+        shown = default if default is None or isinstance(default, str) else json.dumps(default)
+        said = typer.prompt(told if name in required else f"{told}, optional", default=shown)
+        if name in required or said:
+            content[name] = _value(said, schema)
+    return content
 
 
 def _about_doubt(
@@ -86,6 +102,7 @@ def _values(asked: Sequence[Question], words: Sequence[str]) -> dict[str, Any]:
         if not equals:
             raise InvalidRequest(f"{word!r}: write field=value")
         schemas = [question.schema for question in asked if field in {question.field, question.id}]
+        schemas += [forms.fields(question)[field] for question in asked if field in forms.fields(question)]
         values[field] = _value(text, schemas[0] if schemas else {})
     return values
 
@@ -106,7 +123,7 @@ def approve(job_id: JobId, question: QuestionId, by: By = None) -> None:
 
 
 def decline(job_id: JobId, question: QuestionId, by: By = None) -> None:
-    """Say no to a question of kind approval."""
+    """Say no to a question of kind approval, or to a form."""
     Orchestrator().job(job_id).decline(question, by=by or _user())
 
 

@@ -1,6 +1,6 @@
 """How people see jobs: tables, an event a line, colours by status."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator import forms
 from orchestrator.blocking import Job
 from orchestrator.budget import MICRO, UNDO, UNDO_USD, Amount, Spend, named
 from orchestrator.cli.advice import diagnoses
@@ -89,7 +90,18 @@ def question_text(question: Question) -> Text:
     told = f": {question.prompt}{example}  [{question.id}]"
     if question.kind == "approval":
         told += f"\n  {as_text(question.details)}\n  answer with surefoot approve or decline"
+    if question.kind == "form":
+        told += f"\n  {as_text(question.details)}" + "".join(_form_lines(question)) + "\n  or surefoot decline"
     return Text.assemble(("asks ", "yellow"), (question.field, "bold"), told + _until(question))
+
+
+def _form_lines(question: Question) -> Iterator[str]:
+    """What a form asks for, a line each."""
+    required = question.schema.get("required", ())
+    for name, schema in forms.fields(question).items():
+        choice = f" one of {', '.join(map(str, schema['enum']))}" if "enum" in schema else ""
+        about = f"  {schema['description']}" if "description" in schema else ""
+        yield f"\n  {name}: {schema['type']}{choice}{'' if name in required else ', optional'}{about}"
 
 
 def _until(question: Question) -> str:

@@ -10,7 +10,7 @@ from orchestrator.state.records import decode, encode
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.steps import Lease
 
-State = Literal["done", "rejected", "unknown", "unsent"]
+State = Literal["done", "rejected", "asked", "unknown", "unsent"]
 
 
 @dataclass(frozen=True)
@@ -51,9 +51,9 @@ class Begun:
     GO and AGAIN (`before`: unknown, begun or unsent) mean send it, and `low` names the kinds of which 80 % are used now
     for the first time; it was begun `sends` times, now at `at_ms` since 1970; `first` is the tool's digest when the job
     first saw it, if it is another one now; `cost` is what was reserved: it may have fewer bytes for the answer than
-    were asked. REPLAY brings the stored `value` of a call that was `before` done or rejected; OVER says which ceiling
-    is reached (`over`), STALE and DEAD say why in `before`; DIVERGED names the tool that has this number; BUSY: calls
-    under way hold the bytes that are left; CHANGED says what the tool was (`first`), and that it is not called.
+    were asked. REPLAY brings the stored `value` of a call that was `before` done, rejected or asked; OVER says which
+    ceiling is reached (`over`), STALE and DEAD say why in `before`; DIVERGED names the tool that has this number; BUSY:
+    calls under way hold the bytes that are left; CHANGED says what the tool was (`first`), and that it is not called.
     """
 
     answer: str
@@ -87,7 +87,8 @@ class Recorded:
         asked: the fingerprint of tool and arguments.
         tool: "<server>.<tool>".
         effect: read, idempotent, keyed or unsafe; look-up: what a call in doubt asked.
-        state: begun, done, rejected, unknown or unsent.
+        state: begun, done, rejected, asked (its tool asked people before it goes on: another call does, whose `asked`
+            is `continues <number>`), unknown or unsent.
         sends: how often it was begun, and so may have been sent.
         at_ms: when it was begun last, milliseconds since 1970.
     """
@@ -102,8 +103,8 @@ class Recorded:
 
     @property
     def finished(self) -> bool:
-        """There is an answer: a result, or a definite no."""
-        return self.state in {"done", "rejected"}
+        """There is an answer: a result, a definite no, or questions to people."""
+        return self.state in {"done", "rejected", "asked"}
 
     @property
     def unsettled(self) -> bool:
@@ -177,6 +178,8 @@ class CallStore:
 
     async def answers(self, lease: Lease, question_ids: Sequence[str]) -> dict[str, Any]:
         """What a person answered to these questions, by id; what is open is missing."""
+        if not question_ids:
+            return {}
         names = [f"a:{question_id}" for question_id in question_ids]
         texts = await self._scripts.client.command("HMGET", keys.job(lease.job_id), *names)
         found = zip(question_ids, texts, strict=True)
@@ -192,7 +195,7 @@ class CallStore:
         `cost` has the most bytes that the answer may have; what is kept of it counts.
         """
         text = encode(value)
-        if state in {"done", "rejected"}:
+        if state in {"done", "rejected", "asked"}:
             cost = replace(cost, answer_bytes=min(cost.answer_bytes, len(text.encode())))
         words = (lease.job_id, lease.step, lease.fence, number, state, text, str(cost))
         row = await self._scripts.run("call_settle", *words)

@@ -12,7 +12,7 @@ from orchestrator.plan import Plan, Step
 from orchestrator.state import keys
 from orchestrator.status import JobStatus, StepState
 
-Kind = Literal["input", "approval", "in_doubt", "budget"]
+Kind = Literal["input", "approval", "form", "in_doubt", "budget"]
 ADDED = frozenset({"asked_at", "answered_at", "by", "answer"})
 """Of a question: what the record adds to it."""
 
@@ -47,7 +47,7 @@ class Question:
         id: names the question in the job: `<step or request>/<field>`.
         field: what `job.answer(<field>=...)` calls it.
         prompt: for a person.
-        kind: input, approval, in_doubt or budget.
+        kind: input, approval, form (several fields at once, or a no), in_doubt or budget.
         step: the step that asks; empty when the request itself is incomplete.
         deadline_s: how long there is for an answer, seconds; None: any time.
         otherwise: the answer that counts when the deadline has passed, as JSON text; empty: the job is cancelled then.

@@ -4,7 +4,7 @@ The job's id is its trace id, and the last half of the id is the root span's id:
 without being told, so a step that is re-driven after a crash still hangs where it belongs.
 """
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
 from types import TracebackType
@@ -67,6 +67,11 @@ class Span:
             self._span.set_attribute(names.TOOL_RESULT, as_text(value))
             self._span.set_attribute(names.REPLAYED, replayed)
             self.end_as(Outcome.SUCCEEDED)
+
+    def asks(self, questions: Sequence[str]) -> None:
+        """Record that a tool asks people these questions before it goes on, redacted and cut."""
+        self.event(Happening.ASKED, questions=len(questions), prompt=as_text("; ".join(questions)))
+        self.end_as(Outcome.WAITING)
 
     def end_as(self, outcome: Outcome) -> None:
         """Say how it ended, when that is no error; an exception that passes later is not counted as one."""

@@ -18,6 +18,7 @@ from orchestrator.state.calls import CallStore
 from orchestrator.state.keys import UNDO
 from orchestrator.state.steps import StepStore
 from orchestrator.state.undo import UndoStore, is_work
+from tools.outcome import NeedsInput
 from tools.tool import Tool
 from workers import StepContext, specialist
 from workers.backend import JobRecordBackend
@@ -88,7 +89,11 @@ def _wrap(owner: type, method: str, step_of: Callable[..., str], before: str = "
         step = step_of(*args, **named)
         if before:
             reached(before, step)
-        answer = await inner(*args, **named)
+        try:
+            answer = await inner(*args, **named)
+        except NeedsInput:  # what a tool asks is an answer too
+            reached(behind, step)
+            raise
         if behind:
             reached(behind, step)
         return answer

@@ -27,11 +27,10 @@ from orchestrator.telemetry import Spans
 from orchestrator.telemetry.metrics import Metrics
 from orchestrator.workflow import Profile, catalogue
 from tests.replay import world as module
-from tests.replay.world import Died, World
+from tests.replay.world import ROUNDS, Died, Tools, World
 from tests.state.conftest import Stores, stores_on
 from tests.support.valkey import valkey
 from tools.config import ToolConfig
-from tools.servers import ToolServers
 from workers.approval import Approvals
 from workers.asking import Asking
 from workers.journal import Journal
@@ -41,11 +40,11 @@ from workers.record import Record
 from workers.verdict import Failed, Parked, Stop
 
 JOB = "0" * 31 + "7"
-EFFECTS = {"book", "pay", "send"}
+EFFECTS = {"book", "pay", "send", *ROUNDS}
 Ask = tuple[str, str]
 Policy = Literal["stop", "recorded"]
 SIMPLE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
-asks = st.tuples(st.sampled_from(["search", "book", "pay", "send"]), st.sampled_from("AB"))
+asks = st.tuples(st.sampled_from(["search", "book", "pay", "send", *ROUNDS]), st.sampled_from("AB"))
 scripts = st.lists(asks, min_size=1, max_size=5)
 
 
@@ -99,7 +98,7 @@ class Play:
         self.stores.open(Plan.chain("a"), JOB)
         self.calls = MortalStore(self.stores.scripts)
         block = {"module": "tests.replay.world", "surefoot": {"lookup": {"pay": "find_payment"}}}
-        self.tools = ToolServers(ToolConfig.model_validate({"mcpServers": {"desk": block}}))
+        self.tools = Tools(ToolConfig.model_validate({"mcpServers": {"desk": block}}))
 
     def attempt(
         self, script: Sequence[Ask], *, side_by_side: bool = False, soon: bool = False, sure: bool = True
@@ -138,10 +137,11 @@ class Play:
         assert task is not None
         held = Held(task, lease_s)
         held.take(lease, time.monotonic())
-        profile = Profile("a", tools=("desk.*",), diverged=self.policy)
+        profile = Profile("a", tools=("desk.*", "inn.*"), diverged=self.policy)
+        asking = Asking(self.calls, lease, lack)
         record = Record(self.calls, held, claim, Meter(Metrics()))
-        approvals = Approvals(profile, claim, Asking(self.calls, lease, nobody), configured=False)
-        journal = Journal(record, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
+        approvals = Approvals(profile, claim, asking, configured=False)
+        journal = Journal(record, asking, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):
@@ -154,13 +154,17 @@ class Play:
 
     def call(self, journal: Journal, ask: Ask) -> Awaitable[Any]:
         self.asked.append(ask)
-        return journal.call(f"desk.{ask[0]}", {"item": ask[1]}, 60)
+        server = "inn" if ask[0] in ROUNDS else "desk"
+        return journal.call(f"{server}.{ask[0]}", {"item": ask[1]}, 60)
 
     def answer(self, lease: Lease, parked: Parked) -> None:
         """A person looks at the world, and says what is true."""
         if do(self.stores.steps.park(lease, parked.questions)) != "OK":
             return
         for question in parked.questions:
+            if question.kind == "form":
+                do(self.stores.jobs.answer(JOB, {question.id: {"round": int(question.prompt)}}))
+                continue
             result = module.world.happened(question.details["key"])
             said = {"happened": True, "result": result} if result else {"happened": False}
             do(self.stores.jobs.answer(JOB, {question.id: said}))
@@ -179,6 +183,10 @@ class Play:
 
     def wanted(self) -> Counter[Ask]:
         return Counter(ask for ask in self.asked if ask[0] in EFFECTS)
+
+
+async def lack(questions: Sequence[Question]) -> None:
+    raise Stop(Parked(questions))
 
 
 @settings(max_examples=120, **SIMPLE)

@@ -4,9 +4,13 @@ import random
 from dataclasses import dataclass, field
 from typing import Any
 
+from tools.config import Extras, ToolConfig
 from tools.effects import Effect
 from tools.local import tool
-from tools.outcome import OutcomeUnknown, Unavailable
+from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
+from tools.servers import ToolServers
+from tools.tool import Signature, Tool, described
+from tools.way import Way
 
 
 class Died(BaseException):
@@ -87,3 +91,48 @@ async def find_payment(key: str) -> dict[str, Any]:
     world.fault([Unavailable("find_payment", "away"), Died()])
     result = world.happened(key)
     return {"found": result is not None, "result": result}
+
+
+ROUNDS = {"stay": 1, "tour": 2, "wire": 1}
+FORM = {"type": "object", "properties": {"round": {"type": "integer"}}, "required": ["round"]}
+
+
+class Inn:
+    """Its tools ask people before they act: `stay` (KEYED) and `wire` (UNSAFE) once, `tour` (KEYED) twice."""
+
+    def __init__(self) -> None:
+        effects = {"stay": Effect.KEYED, "tour": Effect.KEYED, "wire": Effect.UNSAFE}
+        item = {"type": "object", "properties": {"item": {"type": "string"}}}
+        self._tools = {
+            name: described("inn", Signature(name, None, item), Extras.model_validate({}), effect, self, 10_000)
+            for name, effect in effects.items()
+        }
+
+    async def tool(self, name: str) -> Tool:
+        return self._tools[name]
+
+    async def tools(self) -> list[Tool]:
+        return list(self._tools.values())
+
+    async def close(self) -> None:
+        pass
+
+    async def call(self, tool: Tool, arguments: dict[str, Any], way: Way) -> Any:
+        """Act when all was asked and answered; what it wants to know was told by its state."""
+        name, item = tool.name.partition(".")[2], arguments["item"]
+        told = int(way.said.request_state or 0) if way.said else 0
+        if way.said and way.said.answers != {"k": {"round": told}}:
+            raise Rejected(tool.name, f"an answer to another question: {way.said}")
+        if told == ROUNDS[name]:
+            return world.call(name, item, way.key, keyed=name != "wire")
+        world.receive(name, item, way.key)
+        world.fault([Unavailable(name, "away"), OutcomeUnknown(name, "lost"), Died()])
+        raise NeedsInput(tool.name, [{"key": "k", "message": f"{told + 1}", "schema": FORM}], str(told + 1))
+
+
+class Tools(ToolServers):
+    """The desk, and the inn beside it."""
+
+    def __init__(self, config: ToolConfig) -> None:
+        super().__init__(config)
+        self._servers["inn"] = Inn()

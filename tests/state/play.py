@@ -21,7 +21,8 @@ JOB = "0" * 31 + "4"
 COUNTERS = ("live", "active", "left", "parked", "total")
 KINDS = ("steps", "tool_calls", "tokens", "usd", "answer_bytes")
 COST, UNDOING = Cost(1, 10, 100, answer_bytes=100), Cost(0, undo=1)
-OUTCOMES: list[State | None] = ["done", "rejected", "unknown", "unsent", None]
+OUTCOMES: list[State | None] = ["done", "rejected", "asked", "unknown", "unsent", None]
+LEARNED: list[State] = ["done", "asked", "unknown"]
 
 
 def some_plan(rolled: random.Random) -> Plan:
@@ -90,7 +91,7 @@ class Play:
             lease, number = self.rolled.choice(self.leases), self.rolled.randrange(1, 4)
             cost = UNDOING if is_work(lease.step) else COST
             if self.rolled.random() < 0.2:  # what became of a call of an earlier attempt is learned
-                do(self.stores.calls.settle(lease, number, self.rolled.choice(["done", "unknown"]), 1, NOTHING))
+                do(self.stores.calls.settle(lease, number, self.rolled.choice(LEARNED), 1, NOTHING))
             elif (begun := do(self.stores.calls.begin(lease, number, "p", "t.x", cost))).answer in {"GO", "AGAIN"}:
                 assert lease == self.holders[lease.step], "only the holder calls"
                 state = self.rolled.choice(OUTCOMES)

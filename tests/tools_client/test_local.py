@@ -84,7 +84,7 @@ async def test_wrong_arguments_are_refused(arguments: dict[str, Any], said: str)
         ("value", Rejected, "ValueError: no"),
         ("bug", Rejected, "KeyError"),
         ("down", Unavailable, "down"),
-        ("asks", NeedsInput, "needs input"),
+        ("asks", Rejected, "NeedsInput"),
         ("timeout", Rejected, "its own"),
         ("slow", OutcomeUnknown, r"no answer within 0\.1 s"),
     ],

@@ -1,7 +1,8 @@
 -- call_settle: after a call: keep its answer, and turn its reservation into what it cost.
--- ARGV job step fence number state (done | rejected | unknown | unsent) answer (JSON) actual (kind=amount,...)
+-- ARGV job step fence number state (done | rejected | asked | unknown | unsent) answer (JSON) actual (kind=amount,...)
 -- answers {OK} | {OVERRUN, kind, actual, reserved} kept and charged, more than was reserved | STALE state | DEAD why;
 -- repeating it answers OK and charges nothing.
+-- asked: its tool asks people first; it was sent and costs what it costs, and a call with a number of its own goes on with it.
 -- unsent: certainly not executed, so it costs nothing. Where nothing is held any more, the job's end has settled it.
 -- What an earlier attempt began may have been sent: it is charged first, and then its outcome is unknown. What became of a
 -- call whose outcome is unknown can be learned later, and costs nothing more.
@@ -17,7 +18,7 @@ if f[1] == 'begun' and f[4] ~= ARGV[3] then
   redis.call('ZREM', INDEX.begun, job .. '.' .. step .. ':' .. ARGV[4])
   f[1], f[2] = 'unknown', ''
 end
-local late = f[1] == 'unknown' and (ARGV[5] == 'done' or ARGV[5] == 'rejected')
+local late = f[1] == 'unknown' and (ARGV[5] == 'done' or ARGV[5] == 'rejected' or ARGV[5] == 'asked')
 if f[1] ~= 'begun' and not late then return {'OK'} end
 local actual, reserved, over = (late or ARGV[5] == 'unsent') and '' or ARGV[7], {}, nil
 charge(job, f[2], actual)
