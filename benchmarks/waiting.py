@@ -116,13 +116,13 @@ def until(done: Callable[[], bool], what: str) -> None:
 
 
 @contextmanager
-def world() -> Generator[World]:
-    """Its own server with the append-only file on, and one worker with the defaults."""
+def world(**settings: str) -> Generator[World]:
+    """Its own server with the append-only file on, and one worker with the defaults but for these."""
     with tempfile.TemporaryDirectory(prefix="sfw-") as folder, EmbeddedServer(Path(folder) / "home") as server:
         config = Path(folder) / "mcp.json"
         config.write_text(json.dumps({"mcpServers": {"bench": {"module": "benchmarks.tools"}}}))
         own = {"REDIS_URL": server.redis_url, "MCP_CONFIG": str(config), "HOME": str(server.home)}
-        own |= {"WORKFLOWS": "benchmarks.waiting", "LOG_LEVEL": "WARNING"}
+        own |= {"WORKFLOWS": "benchmarks.waiting", "LOG_LEVEL": "WARNING", **settings}
         environment = {name: value for name, value in os.environ.items() if not name.startswith("SUREFOOT_")}
         environment |= {f"SUREFOOT_{name}": value for name, value in own.items()}
         with (Path(folder) / "worker.log").open("wb") as log:

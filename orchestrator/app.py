@@ -75,9 +75,7 @@ class Desk:
         self, request: Request, workflow: str, budget: Budget | Mapping[str, Any] | None, tenant: str, key: str | None
     ) -> AsyncJob:
         """Store a job and enqueue its plan; the same tenant and key is the same job."""
-        for what, name in (("tenant", tenant), ("key", key)):
-            if name is not None and not 0 < len(str(name)) <= LONGEST_NAME:
-                raise InvalidRequest(f"{what} must be a text of 1 to {LONGEST_NAME} characters")
+        _check_names(tenant=tenant, key=key)
         flow = catalogue.workflow(workflow)
         ceilings = self.tenants.of(tenant).allow(Budget.of(budget), flow.budget)
         job_id = uuid_utils.uuid7().hex
@@ -98,8 +96,10 @@ class Desk:
         after: str | Sequence[str],
         changes: Mapping[str, Any],
         budget: Budget | Mapping[str, Any] | None,
+        key: str | None,
     ) -> AsyncJob:
-        """Store a job that goes on behind finished steps of another one, and enqueue its plan."""
+        """Store a job that goes on behind finished steps of another one, and enqueue its plan; once a key."""
+        _check_names(key=key)
         flow, tenant = catalogue.workflow(source.fields["workflow"]), source.fields["tenant"]
         ceilings = self.tenants.of(tenant).allow(Budget.of(budget), flow.budget)
         request = {**decode(source.fields["request"]), **changes}
@@ -109,13 +109,17 @@ class Desk:
         made = fork(source, intake.plan(flow, taken.model), after)
         job_id, spans = uuid_utils.uuid7().hex, self.telemetry.spans
         with (
-            spans.stage(Stage.FORK, source.id, link=job_id),
-            spans.open_job(job_id, flow.name, tenant=tenant, link=source.id),
+            spans.stage(Stage.FORK, source.id, link=job_id) as forking,
+            spans.open_job(job_id, flow.name, tenant=tenant, link=source.id) as span,
         ):
-            new = self._new(job_id, flow, taken, made.rest, ceilings, tenant, None)
-            await self.jobs.fork(source.id, new, made.kept, made.whole.numbers)
-            await self.send(job_id, made.rest)
-        return AsyncJob(self, job_id)
+            new = self._new(job_id, flow, taken, made.rest, ceilings, tenant, key)
+            opened = await self.jobs.fork(source.id, new, made.kept, made.whole.numbers)
+            if opened == job_id:
+                await self.send(job_id, made.rest)
+            else:
+                forking.discard()  # this key was submitted before
+                span.discard()
+        return AsyncJob(self, opened)
 
     def _new(
         self,
@@ -164,6 +168,12 @@ class Desk:
         if not 0 <= patience_s < math.inf:
             raise InvalidRequest(f"patience_s must be a number of seconds from 0, not {patience_s!r}")
         return await self._standstills.find(patience_s, tenant, limit)
+
+
+def _check_names(**names: str | None) -> None:
+    for what, name in names.items():
+        if name is not None and not 0 < len(str(name)) <= LONGEST_NAME:
+            raise InvalidRequest(f"{what} must be a text of 1 to {LONGEST_NAME} characters")
 
 
 async def _at_once(call: Callable[..., None], *args: Any) -> None:

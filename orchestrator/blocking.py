@@ -124,6 +124,7 @@ class Job:
         after: str | Sequence[str],
         request: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> "Job":
         """A new job that goes on behind finished steps of this one, with keys and a budget of its own.
 
@@ -131,11 +132,12 @@ class Job:
             after: the step, or steps, that are taken over with all they come after; each must have succeeded.
             request: the fields of the request that are to be others.
             budget: its ceilings; what it leaves open is as the workflow says.
+            key: as of `submit`: the same tenant and key is the same job, never a second one.
 
         Raises:
             InvalidRequest: a step has not succeeded, is not there, or was undone; or request or budget is not valid.
         """
-        return Job(without_loop(self._job.fork(after, request, budget)))
+        return Job(without_loop(self._job.fork(after, request, budget, key)))
 
     def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
         """Go on with a failed job from where it stopped, or with one that asks for a larger budget, under this one.

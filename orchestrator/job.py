@@ -141,9 +141,10 @@ class AsyncJob:
         after: str | Sequence[str],
         request: Mapping[str, Any] | None = None,
         budget: Budget | Mapping[str, Any] | None = None,
+        key: str | None = None,
     ) -> "AsyncJob":
         """As `Job.fork`."""
-        return await self._desk.fork(await self.record(), after, request or {}, budget)
+        return await self._desk.fork(await self.record(), after, request or {}, budget, key)
 
     async def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
         """As `Job.resume`."""

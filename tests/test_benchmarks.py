@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import trip, waiting
+from benchmarks import guards, trip, waiting
 from benchmarks.report import COLUMNS, ratios, table
 from tests.support.stage import ROOT
 
@@ -64,3 +64,11 @@ def test_jobs_that_wait_hold_no_lease_worker_or_connection_and_go_on_when_they_a
     assert (figures["listed"], figures["still_waiting"]) == (50, 45)
     assert 0 < figures["bytes_a_job"] < 100_000
     assert figures["bytes_of_parts"].keys() == {"job", "calls", "events", "spans"}
+
+
+def test_the_guards_of_a_step_are_counted_in_round_trips() -> None:
+    step, call = (guards.measure(line, 10) for line in guards.LINES[:2])
+    assert step["trips"].keys() == {"open", "claim", "commit"}
+    assert call["trips"].keys() == {"open", "claim", "call_begin", "call_settle", "commit"}
+    assert all(0.9 <= count <= 1.2 for count in call["trips"].values())
+    assert "| `claim` | 1.0" in guards.report([step, call], 10)

@@ -190,10 +190,11 @@ def resume(
 
     Example: surefoot resume JOB --tool-calls 40
     """
-    job = Orchestrator().job(job_id)
     ceilings = {"steps": steps, "tool_calls": tool_calls, "tools": _calls(tool), "tokens": tokens, "usd": usd}
     others = {"input_tokens": input_tokens, "output_tokens": output_tokens, "answer_bytes": answer_bytes}
-    job.resume(Budget.of({**ceilings, **others, "seconds": seconds}))
+    budget = Budget.of({**ceilings, **others, "seconds": seconds})
+    job = Orchestrator().job(job_id)
+    job.resume(budget)
     console.print(render.coloured(job.status))
 
 
@@ -210,6 +211,7 @@ def fork(
     input_tokens: InputTokens = None,
     output_tokens: OutputTokens = None,
     answer_bytes: AnswerBytes = None,
+    key: Annotated[str | None, typer.Option(help="the same tenant and key is the same job")] = None,
     as_json: AsJson = False,
 ) -> None:
     """A new job that goes on behind finished steps of another one, with keys and a budget of its own.
@@ -222,7 +224,7 @@ def fork(
     ceilings = {"steps": steps, "tool_calls": tool_calls, "tools": _calls(tool), "tokens": tokens, "usd": usd}
     others = {"input_tokens": input_tokens, "output_tokens": output_tokens, "answer_bytes": answer_bytes}
     budget = Budget.of({**ceilings, **others, "seconds": seconds})
-    job = Orchestrator().job(job_id).fork(after, changes, budget)
+    job = Orchestrator().job(job_id).fork(after, changes, budget, key)
     _print_json({"id": job.id, "status": job.status}) if as_json else console.print(job.id)
 
 

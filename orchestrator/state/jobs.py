@@ -127,8 +127,10 @@ class JobStore:
         )
         return answer[1].decode() if answer[0] == b"EXISTS" else job.id
 
-    async def fork(self, source: str, job: NewJob, kept: Plan, numbers: Mapping[str, int]) -> None:
+    async def fork(self, source: str, job: NewJob, kept: Plan, numbers: Mapping[str, int]) -> str:
         """Store a job in which the steps `kept` are finished, as they are in `source`; its plan is the rest.
+
+        Returns its id, or that of the job which this tenant's key already opened.
 
         Raises:
             InvalidRequest: one of them has not succeeded there, or what it did was undone.
@@ -145,6 +147,7 @@ class JobStore:
             rows(kept, numbers, waiting),
             rows(job.plan, numbers),
             encode(job.templates),
+            "" if job.key is None else keys.submission(job.tenant, job.key),
         )
         kind, step, *state = (word.decode() for word in answer)
         if kind == "DEAD":
@@ -153,6 +156,7 @@ class JobStore:
             raise InvalidRequest(f"job {source} cannot be forked after {step!r}: what it did was undone")
         if kind == "UNFINISHED":
             raise InvalidRequest(f"job {source} cannot be forked after {step!r}: it is {state[0]}, not succeeded")
+        return step if kind == "EXISTS" else job.id
 
     async def answer(
         self,

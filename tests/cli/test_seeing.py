@@ -161,3 +161,30 @@ def test_jobs_that_are_stuck_are_listed_with_step_cause_and_command(played: Stag
     assert isinstance(refused.exception, InvalidRequest)
     assert "leave --status away" in str(refused.exception)
     job.cancel()
+
+
+@pytest.mark.parametrize(
+    ("option", "said", "problem"),
+    [
+        ("--usd", "nan", "budget usd must be between 0 and 9007199254, not nan"),
+        ("--usd", "1e30", "budget usd must be between 0 and 9007199254, not 1e+30"),
+        ("--tokens", "-1", "budget tokens must be between 0 and"),
+        ("--steps", f"{10**30}", "budget steps must be between 0 and"),
+        ("--answer-bytes", "-1", "budget answer_bytes must be between 0 and"),
+        ("--seconds", "inf", "budget seconds must be between 0 and"),
+        ("--tool", "desk.book=-1", "say GLOB=CALLS"),
+        ("--at-ceiling", "stop", "budget at_ceiling must be fail, ask or finish, not 'stop'"),
+    ],
+)
+def test_a_nonsense_budget_is_refused_by_name_on_the_command_line_too(
+    played: Stage, option: str, said: str, problem: str
+) -> None:
+    words = ["submit", "--workflow", "journey", option, said, '{"item": "bed"}']
+    refused = CliRunner().invoke(app, words, env=played.environment)
+    assert isinstance(refused.exception, InvalidRequest)
+    assert problem in str(refused.exception)
+    for command in ("resume", "fork"):
+        after = ["--after", "begin"] if command == "fork" else []
+        if option != "--at-ceiling":
+            again = CliRunner().invoke(app, [command, "0" * 32, *after, option, said], env=played.environment)
+            assert problem in str(again.exception), command

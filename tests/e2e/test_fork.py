@@ -1,6 +1,7 @@
 """A fork takes over finished steps in a job of its own: new keys, its own budget, both jobs know of each other."""
 
 import asyncio
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -77,6 +78,20 @@ def test_what_cannot_be_forked_is_refused_and_nothing_is_stored(played: Stage) -
         done.fork(after="begin", budget={"steps": -1})
     assert len(played.app.jobs(limit=1000)) == before + 1
     asks.cancel()
+
+
+def test_the_same_key_is_the_same_fork_whoever_asks_and_however_often(played: Stage) -> None:
+    source = played.app.submit(BED, workflow="journey", key="order-1")
+    source.result(90)
+    with ThreadPoolExecutor(10) as threads:
+        asked = [threads.submit(source.fork, "begin", key="order-1-b") for _ in range(10)]
+    forks = [one.result() for one in asked]
+    assert len({fork.id for fork in forks}) == 1
+    assert source.record.fields["forks"] == forks[0].id
+    assert len(forks[0].result(90)) == 3
+    assert source.fork(after="flight", key="order-1").id == source.id, "a key is one of all jobs of the tenant"
+    with pytest.raises(InvalidRequest, match="key must be a text of 1 to 200 characters"):
+        source.fork(after="begin", key="")
 
 
 async def test_the_asyncio_twin_forks_too(played: Stage) -> None:

@@ -73,7 +73,17 @@ def forked(stores: Stores) -> list[Any]:
     numbers = {"a": 1, "b": 2}
     fields = {"workflow": "w", "tenant": "t", "request": "{}", "trace": "", "forked_from": JOB}
     ledger = {"steps": -1, "tool_calls": -1, "tokens": -1, "usd": -1}
-    return [JOB, FORK, encode(fields), encode(ledger), -1, rows(kept, numbers, {"b": ["a"]}), rows(rest, numbers), "{}"]
+    return [
+        JOB,
+        FORK,
+        encode(fields),
+        encode(ledger),
+        -1,
+        rows(kept, numbers, {"b": ["a"]}),
+        rows(rest, numbers),
+        "{}",
+        "",
+    ]
 
 
 SCENES: dict[str, Callable[[Stores], list[Any]]] = {
