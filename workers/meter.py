@@ -66,6 +66,11 @@ class Meter:
         ceiling = TOOLS.rstrip("/") if kind.startswith(TOOLS) else kind
         self._metrics.add(Metric.BUDGET_REFUSALS, labels={names.CEILING: ceiling})
 
+    def low(self, kind: str) -> None:
+        """80 % of a ceiling are used."""
+        ceiling = TOOLS.rstrip("/") if kind.startswith(TOOLS) else kind  # globs are the users' words: not labels
+        self._metrics.add(Metric.BUDGET_WARNINGS, labels={names.CEILING: ceiling})
+
     def lease_lost(self) -> None:
         """An attempt was stopped, as another worker may have its step."""
         self._metrics.add(Metric.LEASES_LOST)

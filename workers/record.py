@@ -80,6 +80,7 @@ class Record:
             raise Stop(Failed("diverged", f"call {call.number} is on record as another one: {begun.before}"))
         for kind in begun.low:
             span.event(Happening.BUDGET_LOW, ceiling=named(kind))
+            self.meter.low(kind)
         return begun
 
     async def changed(self, digests: Mapping[str, str]) -> dict[str, str]:

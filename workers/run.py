@@ -76,6 +76,7 @@ class StepRun:
                     return await self._not_claimed()
                 lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
                 with self._span() as span:
+                    self._warn(span)
                     verdict = await self._perform(held)
                     if isinstance(verdict, Failed | Later) and _told_to_end():
                         raise asyncio.CancelledError  # noqa: TRY301 - a failure that is only the stop, seen by a library
@@ -114,6 +115,11 @@ class StepRun:
             "queue_wait_ms": claim.waited_ms,
         }
         return spans.step(self.job_id, self.step, claim.specialist, **place)
+
+    def _warn(self, span: Span) -> None:
+        if self.claim.low:
+            span.event(Happening.BUDGET_LOW, ceiling="steps")
+            self._workshop.meter.low("steps")
 
     async def _perform(self, held: Held) -> Verdict:
         """Run the specialist under its time limit and the job's deadline."""

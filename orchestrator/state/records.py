@@ -93,8 +93,8 @@ class Claim:
 
     `again`: the step was claimed before, so its journal may hold finished calls. `waited_ms`: since it was offered; -1
     where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
-    `over`: the ceiling of steps is reached, and `at_ceiling` says what to do. `last`: nothing comes after it.
-    `finishing`: why the job does no new work. `missing`: what it comes after and has no output.
+    `over`: the ceiling of steps is reached, `at_ceiling`: what to do then; `low`: now 80 % of it are. `last`: nothing
+    comes after it. `finishing`: why the job does no new work. `missing`: what it comes after and has no output.
     """
 
     answer: str
@@ -116,6 +116,7 @@ class Claim:
     last: bool = False
     finishing: str = ""
     missing: tuple[str, ...] = ()
+    low: bool = False
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Claim":
@@ -128,7 +129,7 @@ class Claim:
     @classmethod
     def _claimed(cls, row: Sequence[Any]) -> "Claim":
         _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, *more = row
-        waited, tools, policy, over, last, finishing, missing = more
+        waited, tools, policy, over, last, finishing, missing, low = more
         milliseconds = int(left)
         return cls(
             "CLAIMED",
@@ -149,6 +150,7 @@ class Claim:
             last=bool(last),
             finishing=_text(finishing),
             missing=tuple(map(_text, missing)),
+            low=bool(low),
         )
 
 

@@ -41,6 +41,7 @@ TABLE: Mapping[Metric, Instrument] = {
     Metric.TOOL_DURATION: Instrument("histogram", "s", "How long tool calls took that were sent", LONG),
     Metric.TOOL_USD: Instrument("counter", "{usd}", "Price of the tool calls that were sent, US dollars"),
     Metric.REPLAYS: Instrument("counter", "{call}", "Calls that were answered from the journal"),
+    Metric.BUDGET_WARNINGS: Instrument("counter", "{warning}", "Ceilings of which 80 % were used, once each"),
     Metric.BUDGET_REFUSALS: Instrument("counter", "{refusal}", "Steps and calls not begun, at a ceiling"),
     Metric.LEASES_LOST: Instrument("counter", "{lease}", "Attempts stopped because their lease was lost"),
     Metric.JOBS: Instrument("gauge", "{job}", "Jobs that are kept"),

@@ -50,6 +50,7 @@ class Metric(StrEnum):
     TOOL_DURATION = "surefoot.tool.duration"
     TOOL_USD = "surefoot.tool.usd"
     REPLAYS = "surefoot.replays"
+    BUDGET_WARNINGS = "surefoot.budget.warnings"
     BUDGET_REFUSALS = "surefoot.budget.refusals"
     LEASES_LOST = "surefoot.leases.lost"
     JOBS = "surefoot.jobs"

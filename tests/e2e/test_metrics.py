@@ -57,9 +57,11 @@ def test_a_workers_page_counts_attempts_calls_retries_replays_and_refusals(
         assert counted(port, calls, gen_ai_tool_name="desk.flaky") == 3
         assert counted(port, calls, gen_ai_tool_name="desk.flaky", surefoot_outcome="succeeded") == 1
         assert counted(port, "surefoot_replays_total", gen_ai_tool_name="desk.book") == 2
-        job = here.app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1))
+        job = here.app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1, steps=5))
         with pytest.raises(BudgetExhausted):
             job.result(60)
+        for ceiling in ("tool_calls", "steps"):  # one call of one, and four steps of five
+            assert counted(port, "surefoot_budget_warnings_total", surefoot_ceiling=ceiling) == 1
         wait_until(
             lambda: counted(port, "surefoot_budget_refusals_total", surefoot_ceiling="tool_calls") >= 1,
             "the refusal is counted",

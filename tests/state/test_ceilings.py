@@ -108,7 +108,7 @@ def test_at_80_per_cent_it_warns_once_a_kind_and_again_after_a_raise(stores: Sto
         begin(stores, lease, number, Cost())
     assert warnings(stores)[1:] == [{"kind": "tool_calls", "used": 8, "ceiling": 10}]
     do(stores.steps.commit(lease, Ending("succeeded", {})))
-    stores.claim(JOB, "b")
+    assert do(stores.steps.claim(JOB, "b")).low
     assert warnings(stores)[2:] == [{"kind": "steps", "used": 2, "ceiling": 2}]
 
 

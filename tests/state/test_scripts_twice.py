@@ -34,6 +34,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "expire": lambda row: row == [0, [], [], 0, []],
     "fork": lambda row: row == [b"EXISTS", FORK.encode()],
     "give_back": lambda row: row == [b"STALE", b"retrying"],
+    "keep": lambda row: row == [b"OK"],
     "open": lambda row: row == [b"EXISTS", JOB.encode()],
     "pin": lambda row: row == [b"OK", [b"t.x", b"c"]],
     "park": lambda row: row == [b"DEAD", b"waiting"],
@@ -56,6 +57,7 @@ MOVES_ON = {
     "beat": "it was heard of a little later",
     "call_begin": "the first counts as sent",
     "emit": "the message is told twice",
+    "keep": "packs of spans are kept twice",
     "renew": "the lease is longer",
     "sweep_ready": "the marks of the queues follow the time",
     "sweep_again": "the marks of the queues follow the time",
@@ -97,6 +99,7 @@ def test_the_second_answer_is_as_the_header_says(stores: Stores, script: str) ->
         "sweep_ready",
         "sweep_doubts",
         "recall",
+        "keep",
         "pin",
     }:
         assert not SECOND[script](first), first

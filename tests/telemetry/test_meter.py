@@ -67,9 +67,13 @@ def test_a_users_glob_is_no_label(metrics: Metrics) -> None:
     meter = Meter(metrics)
     meter.refused("tools/desk.my_*")
     meter.refused("usd")
+    meter.low("tools/desk.my_*")
+    meter.low("answer_bytes")
     meter.lease_lost()
     page = metrics.page().decode()
     assert "my_" not in page
     assert 'surefoot_budget_refusals_total{surefoot_ceiling="tools"} 1.0\n' in page
     assert 'surefoot_budget_refusals_total{surefoot_ceiling="usd"} 1.0\n' in page
+    assert 'surefoot_budget_warnings_total{surefoot_ceiling="tools"} 1.0\n' in page
+    assert 'surefoot_budget_warnings_total{surefoot_ceiling="answer_bytes"} 1.0\n' in page
     assert "surefoot_leases_lost_total 1.0\n" in page

@@ -4,7 +4,8 @@
 -- ARGV job step lease_ms retention_s
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
 --   1 if it was claimed before, ms since it was offered or -1, kinds of tools with a ceiling of their own, at_ceiling,
---   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output}
+--   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output,
+--   1 if 80 % of the steps are used now for the first time}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
 -- USES clock moves settle progress ledger inputs lease
@@ -33,9 +34,9 @@ if f[10] and redis.call('ZSCORE', INDEX.deadlines, job) and tonumber(f[10]) <= a
   failing(job, step, 'deadline', 'the deadline has passed')
   return leave('DEAD', 'deadline')
 end
-local policy, last, finishing, over = f[18] or 'fail', f[20] == '', f[21] or '', nil
+local policy, last, finishing, over, low = f[18] or 'fail', f[20] == '', f[21] or '', nil, nil
 if not f[19] and (last or finishing == '') then -- a retry or a resumed step is the same step
-  over = count_step(job, step, f[9], f[8], policy == 'finish' and not last and f[22] or 0)
+  over, low = count_step(job, step, f[9], f[8], policy == 'finish' and not last and f[22] or 0)
   if over and (policy == 'fail' or policy == 'finish' and last) then
     local message = 'steps ' .. f[9] .. ' of ' .. f[8]
     failing(job, step, 'budget', message)
@@ -48,4 +49,5 @@ local fence = take_lease(job, step, at, ARGV[3], state, f[7], f[11])
 local inputs, missing = inputs_of(job, f[6])
 local left = f[10] and f[10] - at or -1
 return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0,
-  offered and at - offered or -1, f[17] or '', policy, over or {}, last and 1 or 0, finishing, missing}
+  offered and at - offered or -1, f[17] or '', policy, over or {}, last and 1 or 0, finishing, missing,
+  low and 1 or 0}

@@ -20,12 +20,12 @@ local function warn(job, step, kind, used, top)
   return true
 end
 
--- A step that starts first counts as one; so many are kept for others. Answers {used, ceiling} where it is one too many.
+-- A step that starts first counts as one; so many are kept for others. Answers {used, ceiling} of one too many, or nil and warn's.
 local function count_step(job, step, used, top, kept)
   if tonumber(top) >= 0 and used + 1 + kept > tonumber(top) then return {used, top} end
   redis.call('HINCRBY', OF.job .. job, 'spent:steps', 1)
   redis.call('HSET', OF.job .. job, step .. '.paid', 1)
-  warn(job, step, 'steps', used + 1, tonumber(top))
+  return nil, warn(job, step, 'steps', used + 1, tonumber(top))
 end
 
 -- Answers {the ceiling it would exceed, how much of it is used, how high it is}; or nil and the kinds that run low.
