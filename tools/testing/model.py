@@ -5,6 +5,7 @@ import contextlib
 import itertools
 import json
 import logging
+import re
 import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -12,9 +13,11 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self
 
+from tools.model.said import Answer, Usage, calls
 from tools.testing.wire import Gone, Wire
 
 HOST = "127.0.0.1"
+STREAM = [(b"content-type", b"text/event-stream")]
 _log = logging.getLogger(__name__)
 
 
@@ -155,38 +158,36 @@ class ModelServer:
         elif isinstance(line, Talks):
             await wire.whole(200, line.body.encode())
         elif isinstance(line, CutsOff):
-            await wire.begin(200, [(b"content-type", b"application/json"), (b"content-length", b"1000")])
-            await wire.data(b'{"id": "1", ')
-            wire.reset()
-            raise Gone
+            await self._cut_off(wire, Answer(str(body.get("model"))), streamed=bool(body.get("stream")))
         else:
             await asyncio.sleep(line.after_s)
-            await wire.json(self._completion(line, str(body.get("model"))))
+            answer = Answer(str(body.get("model")), f"chatcmpl-{next(self._numbers)}")
+            await (self._stream(wire, line, answer, body) if body.get("stream") else wire.json(_whole(line, answer)))
 
-    def _completion(self, line: Says, model: str) -> dict[str, Any]:
-        """An answer in OpenAI's form (chat completions)."""
-        number = next(self._numbers)
-        calls = [
-            {
-                "id": f"call_{number}_{i}",
-                "type": "function",
-                "function": {"name": name, "arguments": said if isinstance(said, str) else json.dumps(said)},
-            }
-            for i, (name, said) in enumerate(line.calls)
-        ]
-        message: dict[str, Any] = {"role": "assistant", "content": line.text or None}
-        if calls:
-            message["tool_calls"] = calls
-        finish = line.finish or ("tool_calls" if calls else "stop")
-        usage = {"prompt_tokens": line.input_tokens, "completion_tokens": line.output_tokens}
-        return {
-            "id": f"chatcmpl-{number}",
-            "object": "chat.completion",
-            "created": 1_800_000_000,
-            "model": model,
-            "choices": [{"index": 0, "message": message, "finish_reason": finish}],
-            "usage": {**usage, "total_tokens": line.input_tokens + line.output_tokens},
-        }
+    async def _cut_off(self, wire: Wire, answer: Answer, *, streamed: bool) -> None:
+        """A part of an answer, and a reset."""
+        if streamed:
+            await wire.begin(200, STREAM)
+            await wire.data(answer.piece({"role": "assistant", "content": "I am"}))
+        else:
+            await wire.begin(200, [(b"content-type", b"application/json"), (b"content-length", b"1000")])
+            await wire.data(b'{"id": "1", ')
+        wire.reset()
+        raise Gone
+
+    async def _stream(self, wire: Wire, line: Says, answer: Answer, body: Mapping[str, Any]) -> None:
+        """An answer as a stream, its text word by word."""
+        await wire.begin(200, STREAM)
+        await wire.data(answer.piece({"role": "assistant", "content": ""}))
+        for word in re.findall(r"\s*\S+|\s+$", line.text):
+            await wire.data(answer.piece({"content": word}))
+        if line.calls:
+            await wire.data(answer.piece(_calls(line, answer)))
+        await wire.data(answer.piece({}, _finish(line)))
+        told = Usage(line.input_tokens, line.output_tokens)
+        for last in answer.end(told if (body.get("stream_options") or {}).get("include_usage") else None):
+            await wire.data(last)
+        await wire.end()
 
     def __enter__(self) -> Self:
         return self.start()
@@ -196,3 +197,17 @@ class ModelServer:
     ) -> None:
         with contextlib.suppress(TimeoutError):
             self.close()
+
+
+def _whole(line: Says, answer: Answer) -> dict[str, Any]:
+    message: dict[str, Any] = {"content": line.text or None, **(_calls(line, answer) if line.calls else {})}
+    return answer.whole(message, _finish(line), Usage(line.input_tokens, line.output_tokens))
+
+
+def _calls(line: Says, answer: Answer) -> dict[str, Any]:
+    said = [(name, how if isinstance(how, str) else json.dumps(how)) for name, how in line.calls]
+    return {"tool_calls": calls(said, answer.id.replace("chatcmpl", "call"))}
+
+
+def _finish(line: Says) -> str:
+    return line.finish or ("tool_calls" if line.calls else "stop")

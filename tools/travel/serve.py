@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import contextlib
 import hmac
 import json
 import logging
 import os
 import signal
-import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -17,11 +15,11 @@ from typing import Any, NoReturn
 from mcp.server.mcpserver import MCPServer
 from mcp.server.transport_security import TransportSecuritySettings
 
-from tools import telemetry
+from tools import listening, telemetry
 from tools.travel.settings import TravelSettings
 
 WILDCARDS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - compared, not bound
-LOOK_S, GRACE_S, DRAIN_S = 0.2, 8.0, 5
+LOOK_S, GRACE_S = 0.2, 8.0
 _log = logging.getLogger(__name__)
 
 
@@ -89,43 +87,15 @@ def _stdio(server: MCPServer, stop: Callable[[], None]) -> None:
 
 
 def _http(server: MCPServer, settings: TravelSettings, options: argparse.Namespace) -> None:
-    signal.signal(signal.SIGTERM, _leave)  # uvicorn raises it again when it has shut down
-    family = socket.AF_INET6 if ":" in options.host else socket.AF_INET
-    try:
-        listening = socket.create_server((options.host, options.port), family=family)
-    except OSError as error:
-        raise SystemExit(f"cannot listen on {options.host} port {options.port}: {error.strerror or error}") from None
-    # Without it head and body of an answer, written one after the other, wait 40 ms for the client's delayed ACK:
-    # asyncio sets it only on sockets whose protocol is named, and those of create_server have none.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    with contextlib.suppress(KeyboardInterrupt), listening:
-        asyncio.run(_listen(server, settings, options, listening))
+    taken = listening.listen(options.host, options.port)
+    port = taken.getsockname()[1]
 
-
-def _leave(_number: int, _frame: object) -> NoReturn:
-    sys.exit(0)
-
-
-async def _listen(
-    server: MCPServer, settings: TravelSettings, options: argparse.Namespace, listening: socket.socket
-) -> None:
-    import uvicorn  # noqa: PLC0415 - not over stdio
-
-    port = listening.getsockname()[1]
-    app = _guarded(_app(server, options, port), settings.tools_token)
-    config = uvicorn.Config(
-        app, log_config=None, log_level="warning", timeout_graceful_shutdown=DRAIN_S, lifespan="on", access_log=False
-    )
-    runner = uvicorn.Server(config)
-    serving = asyncio.create_task(runner.serve([listening]))
-    while not runner.started and not serving.done():  # noqa: ASYNC110 - uvicorn has no event for it
-        await asyncio.sleep(0.005)
-    if runner.started:
+    def ready() -> None:
         host = WILDCARDS.get(options.host) or str(options.host)
-        url = f"http://{_in_url(host)}:{port}/mcp"
-        sys.stdout.write(json.dumps({"server": server.name, "url": url}) + "\n")
+        sys.stdout.write(json.dumps({"server": server.name, "url": f"http://{_in_url(host)}:{port}/mcp"}) + "\n")
         sys.stdout.flush()
-    await serving
+
+    listening.serve(_guarded(_app(server, options, port), settings.tools_token), taken, ready)
 
 
 def _app(server: MCPServer, options: argparse.Namespace, port: int) -> Any:
