@@ -15,7 +15,7 @@ Output = TypeVar("Output", bound=BaseModel)
 class Asking:
     """What a decider asks with, and what it took."""
 
-    def __init__(self, settings: Settings, max_tokens: int = 300) -> None:
+    def __init__(self, settings: Settings, max_tokens: int = 200) -> None:
         self._models, self._max_tokens = Models(settings), max_tokens
         self.calls = self.input_tokens = self.output_tokens = 0
 

@@ -83,19 +83,19 @@ async def read(asking: Asking, text: str) -> dict[str, Any]:
     }
 
 
-async def measure() -> dict[str, Any]:
-    """Fields and routes, by each way."""
-    settings = load()
-    fields = {"rules": accuracy(REQUESTS)}
+async def measure(every: int) -> dict[str, Any]:
+    """Fields and routes of every n-th request, by each way."""
+    settings, requests, routed = load(), REQUESTS[::every], ROUTED[::every]
+    fields = {"rules": accuracy(requests)}
     routes = {
-        "rules": await routing.accuracy(ROUTED, routing.RULES),
-        "embedding": await routing.accuracy(ROUTED, routing.EMBEDDING),
+        "rules": await routing.accuracy(routed, routing.RULES),
+        "embedding": await routing.accuracy(routed, routing.EMBEDDING),
     }
-    told: dict[str, Any] = {"requests": len(REQUESTS), "fields": fields, "routed": len(ROUTED), "routes": routes}
+    told: dict[str, Any] = {"requests": len(requests), "fields": fields, "routed": len(routed), "routes": routes}
     if settings.models:
         asking = Asking(settings)
-        fields["model"] = tally(REQUESTS, [await read(asking, each["text"]) for each in REQUESTS])
-        routes["model"] = await routing.accuracy(ROUTED, routing.MODEL, asking)
+        fields["model"] = tally(requests, [await read(asking, each["text"]) for each in requests])
+        routes["model"] = await routing.accuracy(routed, routing.MODEL, asking)
         told["model"] = {"name": str(settings.models[0]), "calls": asking.calls}
         told["model"] |= {"input_tokens": asking.input_tokens, "output_tokens": asking.output_tokens}
         await asking.close()
@@ -114,9 +114,10 @@ def table(title: str, ways: Mapping[str, Counted]) -> str:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.understanding", description=__doc__)
     parser.add_argument("--json", action="store_true", help="for programs")
-    as_json = parser.parse_args().json
-    told = asyncio.run(measure())
-    if as_json:
+    parser.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th request: models are slow")
+    options = parser.parse_args()
+    told = asyncio.run(measure(options.every))
+    if options.json:
         json.dump(told, sys.stdout)
         return
     print(table(f"{told['requests']} requests", told["fields"]), end="\n\n")

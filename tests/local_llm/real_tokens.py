@@ -24,7 +24,7 @@ from workers.generate import opening
 from workers.models import Models
 from workers.prompt import Prompt
 
-FLOWS = ("tests.models.flows", "tests.patterns.flows")
+FLOWS = ("tests.models.flows", "tests.local_llm.flows")
 SUREFOOT = str(Path(sys.executable).with_name("surefoot"))
 WISH = "two nights in Oslo"
 
@@ -95,11 +95,12 @@ def test_what_does_not_fit_the_budget_is_not_asked(real: Real, budget: Budget) -
 
 
 def test_a_model_routes_within_the_budget(real: Real) -> None:
-    job = real.app.submit({"text": "I want to fly"}, workflow="routed-by-model", budget=Budget(tokens=8_000))
+    job = real.app.submit({"text": "I want to fly"}, workflow="one-by-model", budget=Budget(tokens=8_000))
     job.result(110)
-    decided = job.steps[0].output
-    assert set(decided["routes"]) <= {"air", "sky", "full"}
-    assert 0 < job.spend.tokens.spent <= 8_000
+    (route,) = job.steps[0].output["routes"]
+    assert route in {"air", "sky", "bed"}
+    assert job.steps[1].name == route
+    assert 0 < job.spend.tokens.spent <= 500
 
 
 def test_a_worker_killed_after_the_answer_asks_no_more(real: Real) -> None:
@@ -121,10 +122,11 @@ def test_json_is_held_to_its_schema_whatever_the_model_would_say(real: Real, kin
     schema = SCHEMAS[kind].model_json_schema()
     held = {"type": "json_schema", "json_schema": {"name": kind, "schema": schema}}
     messages = [{"role": "user", "content": "Tell me a poem about the sea, and no JSON."}]
-    choice = real.ask(messages=messages, response_format=held, max_tokens=400).json()["choices"][0]
-    if choice["finish_reason"] == "stop":
-        jsonschema.validate(json.loads(choice["message"]["content"]), schema)
-    assert choice["message"]["content"].lstrip().startswith("{")
+    choice = real.ask(messages=messages, response_format=held, max_tokens=60).json()["choices"][0]
+    text = choice["message"]["content"]
+    assert text.lstrip().startswith("{")
+    if kind == "City" or choice["finish_reason"] == "stop":
+        jsonschema.validate(json.loads(text), schema)
 
 
 def test_a_stream_says_the_same_and_tells_the_same_tokens(real: Real) -> None:
@@ -150,4 +152,4 @@ def test_it_ends_in_order_at_ctrl_c_also_while_it_writes() -> None:
         next(answer.iter_lines())
         process.send_signal(signal.SIGINT)
         said, _ = process.communicate(timeout=60)
-    assert (process.returncode, "Traceback" in said) == (0, False), said
+    assert (process.returncode, said) == (130, "")

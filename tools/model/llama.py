@@ -5,13 +5,15 @@ import importlib
 import importlib.util
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from tools.model.engine import Question, Read, Refused
 
 TOO_LITTLE = "docs/models.md says how the extra local-llm is installed"
+
+NAMED, ANNOTATIONS = {"properties", "$defs"}, {"title", "description", "default", "examples"}
 
 
 class NotInstalled(Exception):
@@ -47,7 +49,8 @@ class Llama:
         if importlib.util.find_spec("llama_cpp") is None:
             raise NotInstalled(f"llama-cpp-python is not installed; {TOO_LITTLE}")
         self._library = importlib.import_module("llama_cpp")  # late, and without types where it is not installed
-        threads = os.cpu_count() or 1
+        # Its threads wait for each other by spinning: where they share cores with workers, more of them are far slower.
+        threads = max(1, (os.cpu_count() or 1) // 2)
         try:
             self._llama = self._library.Llama(
                 str(file), n_ctx=context, n_threads=threads, n_threads_batch=threads, verbose=False
@@ -82,7 +85,7 @@ class Llama:
         if question.schema is None:
             return None
         try:
-            return self._library.LlamaGrammar.from_json_schema(json.dumps(question.schema), verbose=False)
+            return self._library.LlamaGrammar.from_json_schema(json.dumps(_bare(question.schema)), verbose=False)
         except Exception as error:  # its converter raises AssertionError, KeyError, ValueError, ...
             raise Refused(f"no grammar for this JSON schema: {type(error).__name__}: {error}") from error
 
@@ -96,3 +99,14 @@ class Llama:
             if self._library.llama_vocab_is_eog(vocabulary, token):
                 return
             yield decoder.decode(self._llama.detokenize([token]))
+
+
+def _bare(schema: Any) -> Any:
+    """A schema without its annotations: the converter takes a title alone for an unknown type."""
+    if isinstance(schema, Mapping):
+        return {
+            key: {name: _bare(each) for name, each in value.items()} if key in NAMED else _bare(value)
+            for key, value in schema.items()
+            if key not in ANNOTATIONS
+        }
+    return [_bare(each) for each in schema] if isinstance(schema, list) else schema
