@@ -6,6 +6,7 @@ it is left out.
 
 import argparse
 import asyncio
+import contextlib
 import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -78,9 +79,10 @@ async def read(asking: Asking, text: str) -> dict[str, Any]:
     except ToolFailure:
         return {}
     fields = {name: value for name, value in said.model_dump().items() if value}
-    return {
-        name: gazetteer.resolve(value) if name in {"origin", "destination"} else value for name, value in fields.items()
-    }
+    for name in {"origin", "destination"} & set(fields):
+        with contextlib.suppress(ValueError):  # a place that there is not stays as it was said, and is wrong
+            fields[name] = gazetteer.resolve(fields[name])
+    return fields
 
 
 async def measure(every: int) -> dict[str, Any]:

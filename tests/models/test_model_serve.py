@@ -15,16 +15,16 @@ import pytest
 import uvicorn
 
 from orchestrator.settings import load
+from tests.models.written import CONTEXT, Written
 from tests.support.stage import ROOT
 from tests.support.waiting import wait_until
 from tools.listening import listen
-from tools.model.engine import Question, Read, Refused
 from tools.model.server import application
 from tools.outcome import Unavailable
 from workers.models import Models
 from workers.prompt import Prompt
 
-WAITING, CONTEXT = 2, 60
+WAITING = 2
 HELLO = [{"role": "user", "content": "hello"}]
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}
 TOOL = {"type": "function", "function": {"name": "answer", "description": "Say it.", "parameters": CITY}}
@@ -35,34 +35,6 @@ OTHER = {
         "parameters": {"properties": {"x": {"$ref": "#/$defs/X"}}, "$defs": {"X": {"type": "integer"}}},
     },
 }
-
-
-class Written:
-    """An engine whose answers are written by a test; a token of the prompt is a word of it."""
-
-    name, context = "written", CONTEXT
-
-    def __init__(self) -> None:
-        self.asked: list[Question] = []
-        self.script: list[str | Exception] = []
-        self.wrote: list[str] = []
-        self.gate = threading.Event()
-        self.gate.set()
-
-    def read(self, question: Question) -> Read:
-        if question.schema == {"type": "riddle"}:
-            raise Refused("no grammar for this JSON schema: riddle")
-        self.asked.append(question)
-        words = " ".join(message["content"] for message in question.messages[-1:]).split()
-        return Read(list(range(len(words))), question.schema, question)
-
-    def write(self, read: Read) -> Iterator[str]:
-        for piece in list(self.script):
-            self.gate.wait(30)
-            if isinstance(piece, Exception):
-                raise piece
-            self.wrote.append(piece)
-            yield piece
 
 
 @pytest.fixture(scope="module")
@@ -214,13 +186,13 @@ async def test_who_finds_the_line_full_is_told_when_to_return(
 async def test_nothing_more_is_written_for_a_client_that_has_left(
     model: Written, client: httpx2.AsyncClient, serving: tuple[Written, str], *, stream: bool
 ) -> None:
-    model.script = [f"{number} " for number in range(50)]
+    model.script = ["word "] * CONTEXT
     model.gate.clear()
     async with leaving(serving[1], stream=stream):
         await until(lambda: asked_at(client, 1), "it is being answered")
     model.gate.set()
     await until(lambda: asked_at(client, 0), "its place is free")
-    assert len(model.wrote) < 50
+    assert len(model.wrote) < CONTEXT - 1
     assert (await ask(client, max_tokens=2)).json()["usage"]["completion_tokens"] == 2
 
 
@@ -262,9 +234,9 @@ WRONG: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "a long prompt": (
         {"messages": [{"role": "user", "content": "word " * CONTEXT}]},
-        "60 tokens of the prompt and an answer do not fit into 60",
+        "20000 tokens of the prompt and an answer do not fit into 20000",
     ),
-    "a long answer": ({"max_tokens": CONTEXT}, "1 tokens of the prompt and 60 of the answer do not fit into 60"),
+    "a long answer": ({"max_tokens": CONTEXT}, "1 tokens of the prompt and 20000 of the answer do not fit into 20000"),
 }
 
 
@@ -300,7 +272,7 @@ async def test_a_model_that_fails_is_an_error_and_the_next_is_answered(
 async def test_it_says_which_model_it_is_and_what_it_did(model: Written, client: httpx2.AsyncClient) -> None:
     assert [model["id"] for model in (await client.get("/v1/models")).json()["data"]] == ["written"]
     before = (await client.get("/health")).json()
-    assert (before["status"], before["model"], before["context"], before["asking"]) == ("ok", "written", 60, 0)
+    assert (before["status"], before["model"], before["context"], before["asking"]) == ("ok", "written", CONTEXT, 0)
     await ask(client)
     assert (await client.get("/health")).json()["answered"] == before["answered"] + 1
 
