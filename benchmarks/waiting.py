@@ -51,9 +51,9 @@ Workflow("waiting", request=Wish, plan=lambda _: Plan.chain("trip-date"))
 class World:
     """A server, a worker, and those who look at them."""
 
-    def __init__(self, server: EmbeddedServer, worker: "subprocess.Popen[bytes]") -> None:
+    def __init__(self, server: EmbeddedServer, worker: "subprocess.Popen[bytes]", *, trace: bool) -> None:
         self.server, self.worker = server, worker
-        self.app = Orchestrator(redis_url=server.redis_url)
+        self.app = Orchestrator(redis_url=server.redis_url, trace=trace)
         self._client = SyncClient(server.redis_url, 5.0)
         self._presence = PresenceStore(Scripts(self._client))
 
@@ -128,7 +128,7 @@ def world(**settings: str) -> Generator[World]:
         with (Path(folder) / "worker.log").open("wb") as log:
             command = [sys.executable, "-m", "workers", "--name", "bench"]
             worker = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        here = World(server, worker)
+        here = World(server, worker, trace=own.get("TRACE") != "false")
         try:
             yield here
         finally:

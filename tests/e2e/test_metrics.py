@@ -44,7 +44,7 @@ def test_a_workers_page_counts_attempts_calls_retries_replays_and_refusals(
     port = free_port()
     with stage(tmp_path_factory.mktemp("stage"), metrics_port=port, **CALM) as here:
         here.worker("--concurrency", "10")
-        here.app.submit({"item": "bed", "times": 2}, workflow="flaky").result(60)
+        here.app.submit({"item": "bed", "times": 2}, workflow="flaky", budget=Budget(steps=1)).result(60)
         attempts, calls = "surefoot_attempt_duration_seconds_count", "surefoot_tool_duration_seconds_count"
 
         def attempted(how: str) -> float:
@@ -57,10 +57,10 @@ def test_a_workers_page_counts_attempts_calls_retries_replays_and_refusals(
         assert counted(port, calls, gen_ai_tool_name="desk.flaky") == 3
         assert counted(port, calls, gen_ai_tool_name="desk.flaky", surefoot_outcome="succeeded") == 1
         assert counted(port, "surefoot_replays_total", gen_ai_tool_name="desk.book") == 2
-        job = here.app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1, steps=5))
+        job = here.app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1))
         with pytest.raises(BudgetExhausted):
             job.result(60)
-        for ceiling in ("tool_calls", "steps"):  # one call of one, and four steps of five
+        for ceiling in ("tool_calls", "steps"):  # one call of one, and before one step of one
             assert counted(port, "surefoot_budget_warnings_total", surefoot_ceiling=ceiling) == 1
         wait_until(
             lambda: counted(port, "surefoot_budget_refusals_total", surefoot_ceiling="tool_calls") >= 1,

@@ -63,12 +63,12 @@ def test_a_ceiling_and_what_followed_are_in_the_trace(traced: Stage) -> None:
     with pytest.raises(BudgetExhausted):
         job.result(90)
     wait_until(lambda: events(job, Happening.BUDGET_REFUSED), "the refusal has arrived")
-    wait_until(lambda: len(events(job, Happening.BUDGET_LOW)) == 2, "both warnings have arrived")
-    assert sorted(said["ceiling"] for _, said in events(job, Happening.BUDGET_LOW)) == ["steps", "tool calls"]
     assert {said["ceiling"] for _, said in events(job, Happening.BUDGET_REFUSED)} == {"tool calls 1 of 1"}
     job.resume(Budget(tool_calls=50))
     job.result(90)
     arrived(job, "resume")
+    wait_until(lambda: len(events(job, Happening.BUDGET_LOW)) == 2, "both warnings have arrived")
+    assert sorted(said["ceiling"] for _, said in events(job, Happening.BUDGET_LOW)) == ["steps", "tool calls"]
 
 
 def test_cancelling_is_in_the_trace_and_a_second_submission_is_not(traced: Stage) -> None:
