@@ -26,6 +26,11 @@ async def guest(step: StepContext, request: Wish) -> dict[str, Any]:
     return {"said": said}
 
 
+@specialist("guarded", tools=["inn.reserve"], approve={"inn.reserve": "always"})
+async def guarded(step: StepContext, request: Wish) -> dict[str, Any]:
+    return await step.call("inn.reserve", item="bed")
+
+
 @specialist("couple", tools=["inn.*"])
 async def couple(step: StepContext, request: Wish) -> dict[str, Any]:
     rooms = (step.call("inn.reserve", item=item) for item in ("ann", "ben"))
@@ -40,5 +45,6 @@ async def regretful(step: StepContext, request: Wish) -> None:
 
 Workflow("visit", request=Wish, plan=lambda _: Plan.chain("arrive", "guest"))
 Workflow("struck-visit", request=Wish, plan=lambda _: Plan([Step("guest", "victim")]))
+Workflow("guarded-visit", request=Wish, plan=lambda _: Plan.chain("guarded"))
 Workflow("pair", request=Wish, plan=lambda _: Plan.chain("couple"))
 Workflow("regret", request=Wish, plan=lambda _: Plan.chain("guest", "regretful"), on_failure="undo")

@@ -162,6 +162,15 @@ def test_calls_side_by_side_and_the_step_itself_ask_at_once(house: House) -> Non
     assert job.spend.tool_calls.spent == 4
 
 
+def test_a_call_that_was_approved_is_not_asked_for_a_yes_again_when_it_goes_on(house: House) -> None:
+    job = house.submit("", "guarded-visit")
+    job.approve(house.waits(job, "approval").id)
+    wait_until(lambda: "guarded:1/ask-1" in {q.id for q in job.questions}, "the tool asks, once it was called")
+    job.answer(ROOM)
+    assert job.result(60)["said"] == "bed/double/2"
+    assert [question.kind for question in job.answered] == ["approval", "form"]
+
+
 def test_a_page_to_visit_and_a_form_without_a_field_are_approved_or_declined(house: House) -> None:
     jobs = {"accept": house.submit("inn.sign"), "decline": house.submit("inn.sign")}
     paying = house.submit("inn.pay", arguments={"amount": 7})
