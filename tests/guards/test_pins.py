@@ -59,10 +59,8 @@ def test_code_that_reads_no_descriptions_goes_on_and_it_is_noted_once(play: Guar
     assert job.result(30) == {"sent": 30}
     assert changes(job) == [], "wire is seen for the first time, and restaurants is replayed"
 
-    job = play.submit(
-        "concierge-clerk", server="free", to="Ann", amount=30
-    )  # its first step's model has no script: 500
     play.model.clear(otherwise=lambda _: (play.bank.describe("wire", description="x"), Says("nothing"))[1])
+    job = play.submit("concierge-clerk", server="free", to="Ann", amount=30)
     assert job.result(30) == {"sent": 30}
     assert changes(job) == ["free.wire"]
 

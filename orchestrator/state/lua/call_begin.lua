@@ -13,10 +13,10 @@ local job, step, n = ARGV[1], ARGV[2], ARGV[2] .. ':' .. ARGV[4] .. ':'
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
 local key, at = OF.calls .. job, now()
-local f = redis.call('HMGET', key, n .. 'state', n .. 'print', n .. 'held', n .. 'out', n .. 'tool')
+local f = redis.call('HMGET', key, n .. 'state', n .. 'print', n .. 'held', n .. 'out', n .. 'tool', '@' .. ARGV[6])
 if f[1] and f[2] ~= ARGV[5] then return {'DIVERGED', f[5]} end
 if f[1] == 'done' or f[1] == 'rejected' or f[1] == 'asked' then return {'REPLAY', f[1], f[4]} end
-local first = pin(job, step, ARGV[6], ARGV[9])
+local first = pin(job, step, ARGV[6], ARGV[9], f[6])
 if first and ARGV[10] == '1' and (not f[1] or f[1] == 'unsent') then return {'CHANGED', first} end
 if f[1] == 'begun' then -- its holder died: it may have been sent
   charge(job, f[3], unanswered(f[3]))

@@ -7,7 +7,7 @@ local job, step, others = ARGV[1], ARGV[2], {}
 local no = not_ours(job, step, ARGV[3])
 if no then return no end
 for i = 4, #ARGV, 2 do
-  local first = pin(job, step, ARGV[i], ARGV[i + 1])
+  local first = pin(job, step, ARGV[i], ARGV[i + 1], redis.call('HGET', OF.calls .. job, '@' .. ARGV[i]))
   if first then others[#others + 1] = ARGV[i]; others[#others + 1] = first end
 end
 return {'OK', others}
