@@ -18,6 +18,7 @@ RULES: dict[str, dict[str, Any]] = {
     "free": {},
     "pinned": {"pin": "all"},
     "noted": {"pin": "note"},
+    "read": {},
 }
 
 

@@ -1,5 +1,6 @@
 """A server that describes a tool otherwise in the middle of a job is noticed; by policy the tool is refused."""
 
+import json
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from orchestrator import JobFailed
 from orchestrator.telemetry import names
 from tests.guards.conftest import Guarded
 from tests.support.waiting import wait_until
+from tools.__main__ import main
 from tools.testing.model import Says
 
 pytestmark = pytest.mark.xdist_group("guards")
@@ -95,3 +97,26 @@ def test_another_job_sees_it_for_the_first_time(play: Guarded) -> None:
     play.model.says(Says("one"))
     job = play.submit("concierge")
     assert (job.result(30), changes(job)) == ("one", [])
+
+
+def test_who_has_read_the_change_writes_its_digest_down_and_resumes_the_job(
+    play: Guarded, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    play.model.says(Says(calls=[("read_restaurants", {"city": "Oslo"})]), Says("one"), Says("two"))
+    job = play.waiting("concierge", "pause", server="read")
+    play.bank.describe("restaurants", description="Find good restaurants.")
+    job.answer(go=True)
+    with pytest.raises(JobFailed, match=r"read\.restaurants: its server describes it otherwise"):
+        job.result(30)
+
+    config = play.stage.folder / "mcp.json"
+    monkeypatch.setattr("sys.argv", ["tools", "--config", str(config), "--digests"])
+    assert main() == 0
+    written = json.loads(config.read_text())
+    written["mcpServers"]["read"]["surefoot"] |= json.loads(capsys.readouterr().out)["read"]
+    config.write_text(json.dumps(written))
+    play.stage.kill(play.stage.workers[-1])
+    play.stage.worker()
+    job.resume()
+    assert job.result(30) == "two"
+    assert len(play.model.requests) == 3, "what was answered before is not asked again"
