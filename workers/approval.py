@@ -14,6 +14,10 @@ from workers.provenance import Provenance
 from workers.replay import Call
 
 
+SHOWN = 60
+"""Characters of a copied value in the question; the whole of it is in its details."""
+
+
 class Approvals:
     """The rules, for one attempt of a step, and what it was told so far."""
 
@@ -47,7 +51,7 @@ class Approvals:
         copied = self._provenance.copied(arguments)
         if rule == "copied" and not copied:
             return
-        said = "; ".join(f"{value!r} comes from {source}" for value, source in copied.items())
+        said = "; ".join(f"{value[:SHOWN]!r} comes from {source}" for value, source in copied.items())
         question = Question(
             f"{self._asking.step}/call-{call.number}-{call.asked}",
             f"approve-call-{call.number}",
