@@ -13,7 +13,6 @@ from workers.asking import Asking
 from workers.provenance import Provenance
 from workers.replay import Call
 
-
 SHOWN = 60
 """Characters of a copied value in the question; the whole of it is in its details."""
 
