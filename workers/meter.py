@@ -1,18 +1,22 @@
-"""Counts what the steps of this process do: attempts, waiting, tool calls, replays, refusals, lost leases, money."""
+"""Counts what the steps of this process do: attempts, waiting, calls, replays, refusals, lost leases, tokens, money."""
 
 import os
 import time
 from collections.abc import Generator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 
 from orchestrator.budget import MICRO, TOOLS
 from orchestrator.settings import Settings
 from orchestrator.state.calls import Cost
 from orchestrator.state.records import Claim
 from orchestrator.telemetry import names
-from orchestrator.telemetry.metrics import Metrics, start
+from orchestrator.telemetry.metrics import Labels, Metrics, start
 from orchestrator.telemetry.names import Kind, Metric, Outcome
+from orchestrator.telemetry.redaction import redact_text
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
+
+MOST_TENANTS, OTHERS = 50, "(others)"
+"""So many tenants have a label of their own in a process, the first that it meets; the rest count as one."""
 
 
 class Meter:
@@ -20,6 +24,8 @@ class Meter:
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
+        self._tenants: dict[str, str] = {}
+        metrics.add(Metric.LEASES_LOST, 0)  # shown from the start, so that an alert sees the first one
 
     def attempt(self, claim: Claim, how: str, began: float) -> None:
         """An attempt ended; `how` as its task says it, `began` by `time.monotonic()`. What claimed nothing is none."""
@@ -32,9 +38,37 @@ class Meter:
             self._metrics.record(Metric.QUEUE_WAIT, claim.waited_ms / 1e3, of)
 
     @contextmanager
-    def sending(self, tool: str, cost: Cost) -> Generator[None]:
-        """A call goes out; what it cost is counted unless it certainly did not happen."""
-        began, outcome, sent = time.monotonic(), str(Outcome.CANCELLED), True
+    def sending(self, tool: str, cost: Cost, tenant: str) -> Generator[None]:
+        """A tool call goes out; what it cost is counted unless it certainly did not happen."""
+        sent = True
+        try:
+            with self._timed(Metric.TOOL_DURATION, {names.TOOL: tool}):
+                yield
+        except Unavailable:
+            sent = False
+            raise
+        finally:
+            micro_usd = cost.micro_usd + cost.undo_micro_usd
+            if sent and micro_usd:
+                labels = {names.TOOL: tool, names.TENANT: self._named(tenant)}
+                self._metrics.add(Metric.TOOL_USD, micro_usd / MICRO, labels)
+
+    def asking(self, model: str) -> AbstractContextManager[None]:
+        """A model call goes out."""
+        return self._timed(Metric.MODEL_DURATION, {names.REQUEST_MODEL: redact_text(model)})
+
+    def charged(self, model: str, used: Cost, tenant: str) -> None:
+        """A model call cost so many tokens and so much money, or may have, where its outcome is unknown."""
+        labels = {names.REQUEST_MODEL: redact_text(model), names.TENANT: self._named(tenant)}
+        for kind, tokens in (("input", used.input_tokens), ("output", used.output_tokens)):
+            self._metrics.add(Metric.MODEL_TOKENS, tokens, {**labels, names.TOKEN_TYPE: kind})
+        if used.micro_usd:
+            self._metrics.add(Metric.MODEL_USD, used.micro_usd / MICRO, labels)
+
+    @contextmanager
+    def _timed(self, metric: Metric, labels: Labels) -> Generator[None]:
+        """Measure a call by how it ends."""
+        began, outcome = time.monotonic(), str(Outcome.CANCELLED)
         try:
             yield
             outcome = Outcome.SUCCEEDED
@@ -45,26 +79,28 @@ class Meter:
             outcome = Outcome.WAITING
             raise
         except Unavailable:
-            outcome, sent = Kind.UNAVAILABLE, False
+            outcome = Kind.UNAVAILABLE
             raise
         except OutcomeUnknown:
             outcome = Kind.OUTCOME_UNKNOWN
             raise
         finally:
-            labels = {names.TOOL: tool, names.OUTCOME: outcome}
-            self._metrics.record(Metric.TOOL_DURATION, time.monotonic() - began, labels)
-            micro_usd = cost.micro_usd + cost.undo_micro_usd
-            if sent and micro_usd:
-                self._metrics.add(Metric.TOOL_USD, micro_usd / MICRO, {names.TOOL: tool})
+            self._metrics.record(metric, time.monotonic() - began, {**labels, names.OUTCOME: outcome})
 
-    def replayed(self, tool: str) -> None:
-        """A call was answered from the journal."""
-        self._metrics.add(Metric.REPLAYS, labels={names.TOOL: tool})
+    def _named(self, tenant: str) -> str:
+        """A tenant as a label: tenants may be many, and named anything."""
+        if tenant not in self._tenants and len(self._tenants) < MOST_TENANTS:
+            self._tenants[tenant] = redact_text(tenant)
+        return self._tenants.get(tenant, OTHERS)
 
-    def refused(self, kind: str) -> None:
+    def replayed(self, call: str) -> None:
+        """A call, to this tool or to a model, was answered from the journal."""
+        self._metrics.add(Metric.REPLAYS, labels={names.TOOL: call})
+
+    def refused(self, kind: str, tenant: str) -> None:
         """Something was not begun: this ceiling is reached. Globs are users' own texts and count as one."""
         ceiling = TOOLS.rstrip("/") if kind.startswith(TOOLS) else kind
-        self._metrics.add(Metric.BUDGET_REFUSALS, labels={names.CEILING: ceiling})
+        self._metrics.add(Metric.BUDGET_REFUSALS, labels={names.CEILING: ceiling, names.TENANT: self._named(tenant)})
 
     def low(self, kind: str) -> None:
         """80 % of a ceiling are used."""

@@ -2,7 +2,7 @@
 
 from orchestrator.models import ModelName
 from orchestrator.prices import Prices, UnknownPrice
-from orchestrator.state.calls import NOTHING, Cost
+from orchestrator.state.calls import NOTHING, Cost, State
 from orchestrator.state.jobs import JobStore
 from orchestrator.telemetry import Span, Spans, names
 from orchestrator.telemetry.names import Happening, Kind, Outcome
@@ -38,6 +38,7 @@ class ModelCalls:
         with self._spans.model(self._record.job_id, first, prompt.messages, max_tokens=most, key=key) as span:
             if call.row is not None and call.row.finished:
                 reply = Reply.recorded(await self._record.stored(call.number))
+                self._record.meter.replayed(MODEL)
                 _tell(span, reply, replayed=True)
                 return reply
             if not self._models.names:
@@ -63,16 +64,21 @@ class ModelCalls:
         bound = await self.cost(name, prompt.most_input_tokens, most, span)
         await self._record.begin(call, bound, Effect.READ.value, span)
         try:
-            reply = await self._models.ask(name, prompt, timeout_s)
+            with self._record.meter.asking(str(name)):
+                reply = await self._models.ask(name, prompt, timeout_s)
         except (Unavailable, Rejected):
             await self._record.settle(call.number, "unsent", None, NOTHING)
             raise
         except OutcomeUnknown:
-            await self._record.settle(call.number, "unknown", None, bound)
+            await self._settle(name, call, "unknown", None, bound)
             raise
         used = await self.cost(name, reply.input_tokens, reply.output_tokens, span)
-        await self._record.settle(call.number, "done", reply.record(), used)
+        await self._settle(name, call, "done", reply.record(), used)
         return reply
+
+    async def _settle(self, name: ModelName, call: Call, state: State, value: object, cost: Cost) -> None:
+        self._record.meter.charged(str(name), cost, self._record.claim.tenant)
+        await self._record.settle(call.number, state, value, cost)
 
     async def cost(self, name: ModelName, input_tokens: int, output_tokens: int, span: Span) -> Cost:
         """So many tokens of this model; without a price they cost no money, where money has no ceiling."""

@@ -72,7 +72,7 @@ class Record:
         if begun.first:
             span.event(Happening.TOOL_CHANGED, tool=call.tool, first=begun.first, now=pin.digest)
         if begun.over:
-            self.meter.refused(begun.over.kind)
+            self.meter.refused(begun.over.kind, self.claim.tenant)
             raise Stop(stopped(self.claim, self.step, begun.over))
         if begun.answer in {"STALE", "DEAD"}:
             raise Stop(Lost(f"{begun.answer} {begun.before}"))

@@ -100,7 +100,7 @@ class StepRun:
         record = await self._workshop.jobs.read(self.job_id)
         place = f"step {record.step(self.step).number} of {record.fields['total']} ({self.step})"
         if self.claim.answer == "OVER":
-            self._workshop.meter.refused("steps")
+            self._workshop.meter.refused("steps", record.fields["tenant"])
             return Ended("failed", f"{place} failed: budget: {self.claim.why}")
         failing = record.fields.get("failing")
         why = f"{failing} failed: {record.fields.get('error', '')}" if failing else f"the job is {record.status}"
@@ -144,7 +144,7 @@ class StepRun:
         """Why the specialist is not even asked."""
         claim = self.claim
         if claim.over:
-            self._workshop.meter.refused(claim.over.kind)
+            self._workshop.meter.refused(claim.over.kind, claim.tenant)
             return stopped(claim, self.step, claim.over)
         if claim.finishing and not claim.last:
             return Failed("budget", f"left out: {claim.finishing}", reason="finish")

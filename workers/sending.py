@@ -34,7 +34,7 @@ async def sent(
     cost, number = begun.cost, call.number
     way: dict[str, Any] = {"key": key or record.key(number), "timeout_s": timeout_s, "said": call.said}
     try:
-        with record.meter.sending(tool.name, cost):
+        with record.meter.sending(tool.name, cost, record.claim.tenant):
             room = cost.answer_bytes or None
             answer = await tool.call(arguments, **way, ours=lambda: record.sure, most_bytes=room)
     except Rejected as error:

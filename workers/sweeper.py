@@ -19,7 +19,7 @@ from orchestrator.embedded import leftovers
 from orchestrator.errors import SurefootError
 from orchestrator.settings import InvalidSettings, Settings, load
 from orchestrator.state.client import ReplyError, without_loop
-from orchestrator.state.sweeping import SweepStore
+from orchestrator.state.sweeping import Census, SweepStore
 from orchestrator.telemetry import names
 from orchestrator.telemetry.logging import configure
 from orchestrator.telemetry.metrics import Metrics, Readings, start
@@ -116,8 +116,9 @@ def tidy(settings: Settings) -> None:
 
 
 GAUGES = (
-    *(Metric.JOBS, Metric.QUEUE_DEPTH, Metric.QUEUE_OLDEST, Metric.LEASES, Metric.AGAIN),
-    *(Metric.CALLS_IN_DOUBT, Metric.JOBS_IN_DOUBT),
+    *(Metric.JOBS, Metric.JOBS_OLDEST, Metric.JOBS_REACHED, Metric.QUEUE_DEPTH, Metric.QUEUE_OLDEST, Metric.LEASES),
+    *(Metric.AGAIN, Metric.CALLS_IN_DOUBT, Metric.JOBS_IN_DOUBT, Metric.PROCESSES),
+    *(Metric.REDIS_MEMORY, Metric.REDIS_MEMORY_LIMIT),
 )
 
 
@@ -129,16 +130,35 @@ def _looker(of: SweepStore) -> Callable[[], Readings]:
             log.warning("nothing was counted", error=str(error))
             return {}
         return {
-            Metric.JOBS: [(count, {names.STATUS: status}) for status, count in census.jobs.items()],
+            **_jobs(census),
             Metric.QUEUE_DEPTH: [(depth, {names.QUEUE: queue}) for queue, (depth, _) in census.queues.items()],
             Metric.QUEUE_OLDEST: [(oldest_s, {names.QUEUE: queue}) for queue, (_, oldest_s) in census.queues.items()],
             Metric.LEASES: [(census.leases, {})],
             Metric.AGAIN: [(census.again, {})],
             Metric.CALLS_IN_DOUBT: [(doubts.calls, {})],
             Metric.JOBS_IN_DOUBT: [(doubts.jobs, {})],
+            Metric.PROCESSES: [
+                (census.alive, {names.PROCESS_STATE: "alive"}),
+                (census.silent, {names.PROCESS_STATE: "silent"}),
+            ],
+            Metric.REDIS_MEMORY: [(census.memory, {})] if census.memory else [],
+            Metric.REDIS_MEMORY_LIMIT: [(census.memory_limit, {})] if census.memory_limit else [],
         }
 
     return look
+
+
+def _jobs(census: Census) -> Readings:
+    oldest = [(old_s, {names.STATUS: status}) for status, old_s in census.oldest.items() if not status.final]
+    reached = [
+        (count, {names.STATUS: status, names.WORKFLOW: workflow})
+        for (status, workflow), count in census.reached.items()
+    ]
+    return {
+        Metric.JOBS: [(count, {names.STATUS: status}) for status, count in census.jobs.items()],
+        Metric.JOBS_OLDEST: oldest,
+        Metric.JOBS_REACHED: reached,
+    }
 
 
 if __name__ == "__main__":

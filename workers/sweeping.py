@@ -43,6 +43,10 @@ class Sweeper:
         self._well_at, self._error = time.monotonic(), ""
         self.swept = Counter[str]()
         """What it has put right since it was made, by name."""
+        metrics.add(Metric.REDRIVES, 0)  # shown from the start, so that an alert sees the first one
+        metrics.add(Metric.SWEEPS, 0, {names.OUTCOME: Outcome.FAILED})
+        for name in Found().counts:
+            metrics.add(Metric.FINDINGS, 0, {names.FINDING: name})
 
     def start(self) -> None:
         """Begin."""

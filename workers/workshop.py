@@ -20,7 +20,7 @@ from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import SpanStore
 from orchestrator.state.steps import StepStore
 from orchestrator.state.undo import UndoStore, is_work
-from orchestrator.telemetry import Telemetry, start
+from orchestrator.telemetry import Telemetry, start, within
 from tools.servers import ToolServers
 from workers.greenlets import LoopBlocked, await_
 from workers.leases import Leases
@@ -68,7 +68,8 @@ class Workshop:
             ended = await run.execute()
             how = ended.how
         finally:
-            self.meter.attempt(run.claim, how, began)
+            with within(job_id):
+                self.meter.attempt(run.claim, how, began)
         return ended
 
     def close(self) -> None:

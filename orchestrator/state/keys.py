@@ -20,6 +20,7 @@ INDEXES = {
     "begun": f"{PREFIX}begun",  # zset <job>.<step>:<call>: begun and not settled, the lease at the time ends, ms
     "doubts": f"{PREFIX}doubts",  # zset <job> <question>: a call in doubt, asked at, ms
     "workers": f"{PREFIX}workers",  # zset process: last heard of, ms
+    "reached": f"{PREFIX}reached",  # hash <status> <workflow>: how many jobs ever came to it
     "turn": f"{PREFIX}turn",  # string: one of the sweepers is at it
 }
 FAMILIES = {

@@ -94,7 +94,7 @@ class Claim:
     `again`: the step was claimed before, so its journal may hold finished calls. `waited_ms`: since it was offered; -1
     where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
     `over`: the ceiling of steps is reached, `at_ceiling`: what to do then; `low`: now 80 % of it are. `last`: nothing
-    comes after it. `finishing`: why the job does no new work. `missing`: what it comes after and has no output.
+    comes after it. `finishing`: why the job does no new work. `missing`: what it comes after without output.
     """
 
     answer: str
@@ -117,6 +117,7 @@ class Claim:
     finishing: str = ""
     missing: tuple[str, ...] = ()
     low: bool = False
+    tenant: str = ""
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Claim":
@@ -129,15 +130,14 @@ class Claim:
     @classmethod
     def _claimed(cls, row: Sequence[Any]) -> "Claim":
         _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, *more = row
-        waited, tools, policy, over, last, finishing, missing, low = more
-        milliseconds = int(left)
+        waited, tools, policy, over, last, finishing, missing, low, tenant = more
         return cls(
             "CLAIMED",
             fence=_text(fence),
             attempt=int(attempt),
             number=int(number),
             total=int(total),
-            seconds_left=None if milliseconds < 0 else milliseconds / 1000,
+            seconds_left=None if int(left) < 0 else int(left) / 1000,
             request=decode(request),
             arguments=decode(arguments),
             specialist=_text(specialist),
@@ -151,6 +151,7 @@ class Claim:
             finishing=_text(finishing),
             missing=tuple(map(_text, missing)),
             low=bool(low),
+            tenant=_text(tenant),
         )
 
 
@@ -268,8 +269,9 @@ class JobRecord:
 
     def plan(self) -> Plan:
         """The plan as it is now."""
-        steps = [self.step(name) for name in self.step_names()]
-        return Plan(Step(s.specialist, s.name, s.after, s.arguments, s.optional) for s in steps)
+        return Plan(
+            Step(s.specialist, s.name, s.after, s.arguments, s.optional) for s in map(self.step, self.step_names())
+        )
 
 
 @dataclass(frozen=True)

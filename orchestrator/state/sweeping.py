@@ -8,6 +8,7 @@ from typing import Any
 from orchestrator.state import keys
 from orchestrator.state.durability import foreseen
 from orchestrator.state.jobs import JobStore
+from orchestrator.state.presence import BELIEVED_S
 from orchestrator.state.scripts import Scripts
 from orchestrator.status import JobStatus
 
@@ -80,15 +81,25 @@ class Census:
 
     Attributes:
         jobs: by status.
+        oldest: by status: for how long the job that came to it first has had it, seconds.
         queues: by name: its waiting steps, and for how long the oldest of them has waited, seconds.
         leases: steps that are held.
         again: steps that were re-driven or are to be tried again.
+        reached: by status and workflow: how many jobs ever came to it.
+        alive: processes that were heard of lately; `silent`: those that were not, and did not end in order.
+        memory: bytes that Redis uses; `memory_limit`: that it may use, 0 where it has no limit or does not say.
     """
 
     jobs: dict[JobStatus, int]
+    oldest: dict[JobStatus, float]
     queues: dict[str, tuple[int, float]]
     leases: int
     again: int
+    reached: dict[tuple[str, str], int]
+    alive: int
+    silent: int
+    memory: int
+    memory_limit: int
 
 
 class SweepStore:
@@ -164,9 +175,13 @@ class SweepStore:
 
     async def census(self) -> Census:
         """Count."""
-        jobs, queues, leases, again = await self._scripts.run("census", *JobStatus)
+        row = await self._scripts.run("census", round(BELIEVED_S * 1000), *JobStatus)
+        jobs, queues, leases, again, reached, *processes_and_memory = row
+        oldest = dict(zip(JobStatus, (ms / 1000 for ms in jobs[1::2]), strict=True))
         waiting = {queues[i].decode(): (queues[i + 1], queues[i + 2] / 1000) for i in range(0, len(queues), 3)}
-        return Census(dict(zip(JobStatus, jobs, strict=True)), waiting, leases, again)
+        came = {_status_and_workflow(reached[i]): int(reached[i + 1]) for i in range(0, len(reached), 2)}
+        counts = dict(zip(JobStatus, jobs[::2], strict=True))
+        return Census(counts, oldest, waiting, leases, again, came, *processes_and_memory)
 
     async def waiting_queues(self) -> tuple[list[str], int]:
         """The broker's queues that steps wait in, and the time, ms: for who asks a broker elsewhere which are empty."""
@@ -204,6 +219,11 @@ async def _in_batches(look: Callable[[], Awaitable[tuple[Found, bool]]]) -> Foun
         if not more:
             break
     return total
+
+
+def _status_and_workflow(word: bytes) -> tuple[str, str]:
+    status, _, workflow = word.decode().partition(" ")
+    return status, workflow
 
 
 def _redrives(words: Sequence[Any]) -> tuple[Redrive, ...]:

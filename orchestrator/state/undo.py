@@ -71,7 +71,7 @@ class UndoStore:
         answer, *words = row
         if answer != b"CLAIMED":
             return Undoing(Claim(answer.decode(), words[0].decode()))
-        fence, attempt, number, total, request, arguments, specialist, inputs, missing, again, entries = words
+        fence, attempt, number, total, request, arguments, specialist, inputs, missing, again, entries, tenant = words
         claim = Claim(
             "CLAIMED",
             fence=fence.decode(),
@@ -84,6 +84,7 @@ class UndoStore:
             inputs={inputs[i].decode(): decode(inputs[i + 1]) for i in range(0, len(inputs), 2)},
             missing=tuple(name.decode() for name in missing),
             again=bool(again),
+            tenant=tenant.decode(),
         )
         return Undoing(claim, decode(entries) if entries else None)
 

@@ -43,13 +43,15 @@ class Meters:
                 )
 
     def observe(self, metric: Metric, read: Callable[[Metric], Iterable[tuple[float, Labels]]]) -> None:
-        """Let a gauge be read when it is wanted."""
+        """Let a gauge or total be read when it is wanted."""
 
         def observed(_options: CallbackOptions) -> list[Observation]:
             return [Observation(value, labels) for value, labels in read(metric)]
 
         what = TABLE[metric]
-        self.instruments[metric] = self._meter.create_observable_gauge(metric, [observed], what.unit, what.says)
+        gauge, total = self._meter.create_observable_gauge, self._meter.create_observable_counter
+        create = gauge if what.kind == "gauge" else total
+        self.instruments[metric] = create(metric, [observed], what.unit, what.says)
 
     def page(self) -> bytes:
         """Prometheus's text."""

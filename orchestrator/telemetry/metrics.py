@@ -20,9 +20,12 @@ BELIEVED_S = 1.0
 
 @dataclass(frozen=True)
 class Instrument:
-    """What a metric is: its kind, its unit (UCUM; what is counted stands in braces), and what it says."""
+    """What a metric is: its kind, its unit (UCUM; what is counted stands in braces), and what it says.
 
-    kind: Literal["counter", "histogram", "gauge"]
+    A total is a counter whose value is read where it is kept, as a gauge's is.
+    """
+
+    kind: Literal["counter", "histogram", "gauge", "total"]
     unit: str
     says: str
     bounds: tuple[float, ...] = ()
@@ -40,17 +43,25 @@ TABLE: Mapping[Metric, Instrument] = {
     Metric.QUEUE_WAIT: Instrument("histogram", "s", "How long a step was ready before its first claim", LONG),
     Metric.TOOL_DURATION: Instrument("histogram", "s", "How long tool calls took that were sent", LONG),
     Metric.TOOL_USD: Instrument("counter", "{usd}", "Price of the tool calls that were sent, US dollars"),
+    Metric.MODEL_DURATION: Instrument("histogram", "s", "How long model calls took that were sent", LONG),
+    Metric.MODEL_TOKENS: Instrument("counter", "{token}", "Tokens that model calls cost"),
+    Metric.MODEL_USD: Instrument("counter", "{usd}", "Price of these tokens, US dollars"),
     Metric.REPLAYS: Instrument("counter", "{call}", "Calls that were answered from the journal"),
     Metric.BUDGET_WARNINGS: Instrument("counter", "{warning}", "Ceilings of which 80 % were used, once each"),
     Metric.BUDGET_REFUSALS: Instrument("counter", "{refusal}", "Steps and calls not begun, at a ceiling"),
     Metric.LEASES_LOST: Instrument("counter", "{lease}", "Attempts stopped because their lease was lost"),
     Metric.JOBS: Instrument("gauge", "{job}", "Jobs that are kept"),
+    Metric.JOBS_OLDEST: Instrument("gauge", "s", "How long a job has had a status that is not final"),
+    Metric.JOBS_REACHED: Instrument("total", "{job}", "Jobs that ever came to a status"),
     Metric.QUEUE_DEPTH: Instrument("gauge", "{step}", "Steps that wait for a worker"),
     Metric.QUEUE_OLDEST: Instrument("gauge", "s", "How long the oldest of them has waited"),
     Metric.LEASES: Instrument("gauge", "{step}", "Steps that a worker holds"),
     Metric.AGAIN: Instrument("gauge", "{step}", "Steps that were re-driven or are to be tried again"),
     Metric.CALLS_IN_DOUBT: Instrument("gauge", "{call}", "Calls in doubt, about which a person is asked"),
     Metric.JOBS_IN_DOUBT: Instrument("gauge", "{job}", "Jobs that wait for an answer about a call in doubt"),
+    Metric.PROCESSES: Instrument("gauge", "{process}", "Processes that say they are alive, and those that fell silent"),
+    Metric.REDIS_MEMORY: Instrument("gauge", "By", "Memory that Redis uses"),
+    Metric.REDIS_MEMORY_LIMIT: Instrument("gauge", "By", "Memory that Redis may use; not there without a limit"),
 }
 
 
@@ -71,7 +82,7 @@ class Metrics:
             self._meters.instruments[metric].record(value, labels)
 
     def watch(self, *metrics: Metric, look: Callable[[], Readings]) -> None:
-        """Let gauges be read by `look`, whenever somebody wants to know; what it does not answer is not shown."""
+        """Let gauges and totals be read by `look` when somebody wants to know; what it does not answer is not shown."""
         if self._meters is not None:
             seen = _Seen(look)
             for metric in metrics:

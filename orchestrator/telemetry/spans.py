@@ -39,6 +39,16 @@ def unrecorded() -> Generator[None]:
         otel_context.detach(token)
 
 
+@contextmanager
+def within(job_id: str) -> Generator[None]:
+    """Whatever is measured inside carries the job's id, as its trace's, where the destination knows exemplars."""
+    token = otel_context.attach(_within(job_id) or otel_context.get_current())
+    try:
+        yield
+    finally:
+        otel_context.detach(token)
+
+
 class Span:
     """A span in progress; as a context manager it is the current one. Without tracing, nothing."""
 

@@ -1,24 +1,53 @@
-"""What workers count while real jobs run: on their own page, and by OTLP from a prefork worker's children."""
+"""What workers count while real jobs run: on their own page, and by OTLP from a prefork worker's children.
 
+All that docs/telemetry.md promises is really there after a run, with these labels, and nothing else.
+"""
+
+import json
 import os
 import re
 import signal
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
 
-from orchestrator import Budget, BudgetExhausted
+from orchestrator import Budget, BudgetExhausted, Job
+from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Metric
-from tests.support.stage import stage
+from tests.support.stage import Stage, stage
 from tests.support.waiting import wait_until
+from tests.telemetry.metrics_page import documented, prometheus, shown
 from tests.telemetry.test_metrics import Intake
 from tests.tools_client.test_servers import free_port
+from tools.testing.model import ModelServer, answers
 
+pytestmark = pytest.mark.xdist_group("metrics")
 CALM: dict[str, Any] = {"lease_s": 30, "grace_s": 30}
 """No step is re-driven: it would be counted twice, and its wait not at all."""
+
+
+@dataclass
+class Counting:
+    """A stage whose worker and sweeper service each have a page."""
+
+    stage: Stage
+    model: ModelServer
+    worker_port: int
+    sweeper_port: int
+
+    def page(self, port: int) -> str:
+        with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            return answer.read().decode()
+
+    def counted(self, name: str, **labels: str) -> float:
+        """The sum of a metric's lines, on both pages, that have these labels."""
+        pages = self.page(self.worker_port) + self.page(self.sweeper_port)
+        lines = [li for li in pages.splitlines() if re.match(rf"{name}(\{{| )", li)]
+        return sum(float(li.split()[-1]) for li in lines if all(f'{key}="{one}"' in li for key, one in labels.items()))
 
 
 @pytest.fixture
@@ -30,53 +59,100 @@ def intake() -> Iterator[Intake]:
     server.server_close()
 
 
-def counted(port: int, name: str, **labels: str) -> float:
-    """The sum of a metric's lines that have these labels."""
-    with urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
-        page = answer.read().decode()
-    lines = [line for line in page.splitlines() if re.match(rf"{name}(\{{| )", line)]
-    return sum(float(li.split()[-1]) for li in lines if all(f'{key}="{said}"' in li for key, said in labels.items()))
+@pytest.fixture(scope="module")
+def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
+    folder = tmp_path_factory.mktemp("stage")
+    prices = folder / "prices.json"
+    prices.write_text(
+        json.dumps({"models": {"*": {"input": 1, "output": 10}}, "tools": {"desk.book": 0.01, "desk.[!b]*": 0}})
+    )
+    with ModelServer() as model:
+        more: dict[str, Any] = {"model": f"{model.url}#first", "prices": prices, **CALM}
+        more["workflows"] = "tests.support.flows,tests.models.flows"
+        with stage(folder, server_options=("--maxmemory", "512mb"), **more) as here:
+            one = Counting(here, model, free_port(), free_port())
+            here.environment["SUREFOOT_METRICS_PORT"] = str(one.sweeper_port)
+            here.process("workers.sweeper", "sweeper")
+            here.environment["SUREFOOT_METRICS_PORT"] = str(one.worker_port)
+            here.worker("--concurrency", "10")
+            yield one
 
 
-def test_a_workers_page_counts_attempts_calls_retries_replays_and_refusals(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    port = free_port()
-    with stage(tmp_path_factory.mktemp("stage"), metrics_port=port, **CALM) as here:
-        here.worker("--concurrency", "10")
-        here.app.submit({"item": "bed", "times": 2}, workflow="flaky", budget=Budget(steps=1)).result(60)
-        attempts, calls = "surefoot_attempt_duration_seconds_count", "surefoot_tool_duration_seconds_count"
+@pytest.fixture(scope="module")
+def asked(counting: Counting) -> Job:
+    """All kinds of things have happened, a job that asked a model among them."""
+    app = counting.stage.app
+    app.submit({"item": "bed", "times": 2}, workflow="flaky", tenant="acme").result(60)
+    refused = app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1, steps=5), tenant="globex")
+    with pytest.raises(BudgetExhausted):
+        refused.result(60)
+    counting.model.says(answers(city="Oslo", nights=2))
+    job = app.submit({"text": "two nights in Oslo"}, workflow="understand", tenant="acme")
+    job.result(60)
+    return job
 
-        def attempted(how: str) -> float:
-            return counted(port, attempts, gen_ai_agent_name="flaky", surefoot_outcome=how)
 
-        wait_until(lambda: attempted("succeeded") == 1, "the last attempt is counted")
-        assert attempted("retry") == 2
-        assert counted(port, "surefoot_queue_wait_seconds_count", gen_ai_agent_name="flaky") == 1, "retries do not wait"
-        assert counted(port, calls, gen_ai_tool_name="desk.book", surefoot_outcome="succeeded") == 1
-        assert counted(port, calls, gen_ai_tool_name="desk.flaky") == 3
-        assert counted(port, calls, gen_ai_tool_name="desk.flaky", surefoot_outcome="succeeded") == 1
-        assert counted(port, "surefoot_replays_total", gen_ai_tool_name="desk.book") == 2
-        job = here.app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1))
-        with pytest.raises(BudgetExhausted):
-            job.result(60)
-        for ceiling in ("tool_calls", "steps"):  # one call of one, and before one step of one
-            assert counted(port, "surefoot_budget_warnings_total", surefoot_ceiling=ceiling) == 1
+def test_a_workers_page_counts_attempts_calls_retries_replays_and_refusals(counting: Counting, asked: Job) -> None:
+    counted, attempts = counting.counted, "surefoot_attempt_duration_seconds_count"
+    calls = "surefoot_tool_duration_seconds_count"
+
+    def attempted(how: str) -> float:
+        return counted(attempts, gen_ai_agent_name="flaky", surefoot_outcome=how)
+
+    wait_until(lambda: attempted("succeeded") == 1, "the last attempt is counted")
+    assert attempted("retry") == 2
+    assert counted("surefoot_queue_wait_seconds_count", gen_ai_agent_name="flaky") == 1, "retries do not wait"
+    flaky = {"gen_ai_tool_name": "desk.flaky"}
+    assert counted(calls, **flaky) == 3
+    assert counted(calls, **flaky, surefoot_outcome="succeeded") == 1
+    assert counted("surefoot_replays_total", gen_ai_tool_name="desk.book") == 2
+    assert counted("surefoot_tool_usd_total", gen_ai_tool_name="desk.book", surefoot_tenant="acme") == 0.01
+    for ceiling in ("tool_calls", "steps"):  # one call of one, and four steps of five
         wait_until(
-            lambda: counted(port, "surefoot_budget_refusals_total", surefoot_ceiling="tool_calls") >= 1,
-            "the refusal is counted",
+            lambda ceiling=ceiling: counted("surefoot_budget_warnings_total", surefoot_ceiling=ceiling) == 1,
+            f"80 % of {ceiling} is said once",
         )
-        assert counted(port, "surefoot_leases_lost_total") == 0
+    refused = {"surefoot_ceiling": "tool_calls", "surefoot_tenant": "globex"}
+    wait_until(lambda: counted("surefoot_budget_refusals_total", **refused) >= 1, "the refusal is counted")
+    assert counted("surefoot_leases_lost_total") == 0
 
 
-def test_a_prefork_workers_children_send_what_they_count(
+def test_a_models_tokens_and_money_are_counted_as_the_budget_has_them(counting: Counting, asked: Job) -> None:
+    spend, whose = asked.spend, {"surefoot_tenant": "acme"}
+    for kind, line in (("input", spend.input_tokens), ("output", spend.output_tokens)):
+        assert counting.counted("surefoot_model_tokens_total", gen_ai_token_type=kind, **whose) == line.spent > 0
+    assert counting.counted("surefoot_model_usd_total", **whose) * 1e6 == pytest.approx(spend.usd.spent)
+    assert spend.usd.spent > 0
+
+
+def test_all_that_the_docs_promise_is_there_with_its_labels_and_nothing_else(counting: Counting, asked: Job) -> None:
+    def reached(workflow: str, status: str) -> float:
+        labels = {"surefoot_job_status": status, "gen_ai_workflow_name": workflow}
+        return counting.counted("surefoot_jobs_reached_total", **labels)
+
+    wait_until(lambda: reached("understand", "succeeded") == 1, "the job is counted by its workflow")
+    assert (reached("flaky", "succeeded"), reached("journey", "failed"), reached("journey", "succeeded")) == (1, 1, 0)
+    assert {**shown(counting.page(counting.worker_port)), **shown(counting.page(counting.sweeper_port))} == documented()
+    wait_until(
+        lambda: counting.counted("surefoot_processes", surefoot_process_state="alive") == 2, "both say they are there"
+    )
+    assert counting.counted("surefoot_redis_memory_limit_bytes") == 512 * 2**20
+
+
+def test_a_prefork_workers_children_send_what_they_count_with_the_trace(
     tmp_path_factory: pytest.TempPathFactory, intake: Intake
 ) -> None:
     endpoint = f"http://127.0.0.1:{intake.server_port}"
-    with stage(tmp_path_factory.mktemp("stage"), otlp_endpoint=endpoint, **CALM) as here:
+    with stage(tmp_path_factory.mktemp("stage"), otlp_endpoint=endpoint, trace=True, **CALM) as here:
         worker = here.worker("--pool", "prefork", "--concurrency", "1")
-        here.app.submit({"item": "bed", "times": 0}, workflow="flaky").result(60)
+        job = here.app.submit({"item": "bed", "times": 0}, workflow="flaky")
+        job.result(60)
         os.kill(worker.pid, signal.SIGTERM)
         worker.wait(60)
-    sent = {name for _, name in intake.got}
-    assert {Metric.ATTEMPT_DURATION, Metric.TOOL_DURATION, Metric.QUEUE_WAIT} <= sent
+    assert {Metric.ATTEMPT_DURATION, Metric.TOOL_DURATION, Metric.QUEUE_WAIT, Metric.SWEEPS} <= set(intake.labels)
+    promised = documented()
+    for name, labels in intake.labels.items():
+        assert {label.replace(".", "_") for label in labels} <= promised[prometheus(Metric(name))], name
+    assert names.AGENT in intake.labels[Metric.ATTEMPT_DURATION]
+    exemplars = [(metric, trace) for metric, trace in intake.exemplars if metric == Metric.ATTEMPT_DURATION]
+    assert (Metric.ATTEMPT_DURATION, job.id) in exemplars

@@ -96,7 +96,7 @@ SCENES: dict[str, Callable[[Stores], list[Any]]] = {
     "claim_undo": cancelled,
     "commit_undo": undoing,
     "retire": lambda _: [10, 600],
-    "census": lambda _: list(JobStatus),
+    "census": lambda _: [6_000, *JobStatus],
     "beat": lambda _: ["w1@host", '{"kind":"worker"}', 60_000],
     "fleet": lambda _: [10],
 }

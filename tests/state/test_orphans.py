@@ -6,7 +6,9 @@ from orchestrator import Plan, Step
 from orchestrator.state import keys
 from orchestrator.state.calls import Cost
 from orchestrator.state.client import without_loop as do
+from orchestrator.state.presence import PresenceStore
 from orchestrator.state.records import Question
+from orchestrator.state.steps import Ending
 from orchestrator.status import JobStatus
 from tests.state.conftest import Stores
 from tests.state.test_sweep import DONE, JOB, OTHER, PAIR, let_lease_run_out, swept
@@ -122,6 +124,42 @@ def test_the_census_counts_jobs_queues_and_leases(stores: Stores) -> None:
     assert {name: depth for name, (depth, _) in census.queues.items()} == {"a": 4, "b": 1}
     assert all(oldest_s >= 0 for _, oldest_s in census.queues.values())
     assert (census.leases, census.again) == (1, 1)
+    assert census.oldest[JobStatus.RUNNING] >= census.oldest[JobStatus.QUEUED] == 0
+    assert census.memory > 100_000
+    assert census.memory_limit == 0
+
+
+def test_the_census_counts_every_job_that_ever_came_to_a_status(stores: Stores) -> None:
+    stores.open(PAIR, JOB)
+    lease = stores.claim(JOB, "a")
+    asked = Question("a/day", "day", "which day?", step="a")
+    do(stores.steps.park(lease, [asked]))
+    do(stores.steps.commit(stores.claim(JOB, "b"), Ending("succeeded", {})))
+    do(stores.jobs.answer(JOB, {"a/day": "Monday"}))
+    do(stores.jobs.cancel(JOB))
+    do(stores.jobs.cancel(JOB))
+    stores.open(PAIR, OTHER)
+    came = do(stores.sweeper.census()).reached
+    assert came == {("queued", "w"): 2, ("running", "w"): 2, ("waiting", "w"): 1, ("cancelled", "w"): 1}
+
+
+def test_the_census_tells_processes_that_live_from_those_that_fell_silent(stores: Stores) -> None:
+    present = PresenceStore(stores.scripts)
+    for name in ("w1", "w2", "w3"):
+        do(present.beat(name, {}))
+    stores.command("ZADD", keys.INDEXES["workers"], do(present.clock_ms()) - 60_000, "w1")
+    do(present.leave("w2"))
+    census = do(stores.sweeper.census())
+    assert (census.alive, census.silent) == (1, 1)
+
+
+def test_who_may_not_ask_how_much_memory_there_is_is_told_the_rest(stores: Stores) -> None:
+    stores.command("ACL", "SETUSER", "default", "-info")
+    try:
+        census = do(stores.sweeper.census())
+    finally:
+        stores.command("ACL", "SETUSER", "default", "+info")
+    assert (census.memory, census.memory_limit, census.leases) == (0, 0, 0)
 
 
 def test_of_many_sweepers_one_has_its_turn(stores: Stores) -> None:

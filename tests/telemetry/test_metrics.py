@@ -1,11 +1,13 @@
 """Metrics: one table, a page, OTLP; and nothing at all where nobody looks."""
 
+import gzip
 import os
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -21,14 +23,21 @@ class Intake(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.got: list[tuple[str, str]] = []
+        self.labels: dict[str, set[str]] = {}
+        self.exemplars: set[tuple[str, str]] = set()
         intake = self
 
         class Answers(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 body = self.rfile.read(int(self.headers["content-length"]))
+                body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
+                if self.path != "/v1/metrics":
+                    self.send_response(200)
+                    self.end_headers()
+                    return
                 for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
-                    names = [metric.name for scope in resource.scope_metrics for metric in scope.metrics]
-                    intake.got += [(self.path, name) for name in names]
+                    for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
+                        intake.take(metric)
                 self.send_response(200)
                 self.end_headers()
 
@@ -36,6 +45,12 @@ class Intake(ThreadingHTTPServer):
                 pass
 
         super().__init__(("127.0.0.1", 0), Answers)
+
+    def take(self, metric: Any) -> None:
+        self.got.append(("/v1/metrics", metric.name))
+        for point in getattr(metric, metric.WhichOneof("data")).data_points:
+            self.labels.setdefault(metric.name, set()).update(label.key for label in point.attributes)
+            self.exemplars.update((metric.name, one.trace_id.hex()) for one in getattr(point, "exemplars", ()))
 
 
 @pytest.fixture

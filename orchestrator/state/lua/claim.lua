@@ -5,14 +5,14 @@
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
 --   1 if it was claimed before, ms since it was offered or -1, kinds of tools with a ceiling of their own, at_ceiling,
 --   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output,
---   1 if 80 % of the steps are used now for the first time}
+--   1 if 80 % of the steps are used now for the first time, tenant}
 --   | DONE | HELD until | BLOCKED n | OVER message | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
 -- USES clock moves settle progress ledger inputs lease
 local job, step, at, key, p = ARGV[1], ARGV[2], now(), OF.job .. ARGV[1], ARGV[2] .. '.'
 local f = redis.call('HMGET', key, 'status', 'failing', p .. 'state', p .. 'need', p .. 'until', p .. 'deps', p .. 'fence',
   'max:steps', 'spent:steps', 'deadline', p .. 'try', p .. 'no', 'total', 'request', p .. 'args', p .. 'spec',
-  'tools', 'at_ceiling', p .. 'paid', p .. 'next', 'finishing', 'lasts', 'format')
+  'tools', 'at_ceiling', p .. 'paid', p .. 'next', 'finishing', 'lasts', 'format', 'tenant')
 if f[23] and f[23] ~= FORMAT then return {'FOREIGN', f[23]} end
 local status, state = f[1], f[3]
 if state == 'running' and tonumber(f[5]) > at then return {'HELD', f[5]} end
@@ -50,4 +50,4 @@ local inputs, missing = inputs_of(job, f[6])
 local left = f[10] and f[10] - at or -1
 return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] and 1 or 0,
   offered and at - offered or -1, f[17] or '', policy, over or {}, last and 1 or 0, finishing, missing,
-  low and 1 or 0}
+  low and 1 or 0, f[24] or ''}

@@ -11,11 +11,13 @@ end
 
 local function move(job, status, at)
   local key = OF.job .. job
-  local was = redis.call('HGET', key, 'status')
+  local f = redis.call('HMGET', key, 'status', 'workflow')
+  local was = f[1]
   if was == status then return end
   if was then redis.call('ZREM', OF.jobs .. was, job) end
   redis.call('HSET', key, 'status', status, 'since', at)
   redis.call('ZADD', OF.jobs .. status, at, job)
+  redis.call('HINCRBY', INDEX.reached, status .. ' ' .. (f[2] or ''), 1)
   event(job, status)
 end
 
