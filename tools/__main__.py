@@ -22,7 +22,7 @@ def main() -> int:
     try:
         listed = asyncio.run(_list(options.config))
     except (InvalidToolConfig, ToolFailure) as error:
-        print(f"surefoot tools: {error}", file=sys.stderr)  # noqa: T201 - a command line's answer
+        print(_printable(f"surefoot tools: {error}"), file=sys.stderr)  # noqa: T201 - a command line's answer
         return 1
     if options.digests:
         print(json.dumps(_digests(listed), indent=2))  # noqa: T201
@@ -31,7 +31,8 @@ def main() -> int:
     else:
         wide = max((len(tool.name) for tool in listed), default=0)
         for tool in listed:
-            print(f"{tool.name:{wide}}  {tool.effect:10}  {tool.description.splitlines()[0][:80]}")  # noqa: T201
+            told = next(iter(tool.description.splitlines()), "")[:80]
+            print(_printable(f"{tool.name:{wide}}  {tool.effect:10}  {told}"))  # noqa: T201
     return 0
 
 
@@ -55,6 +56,11 @@ def _digests(listed: list[Tool]) -> dict[str, dict[str, dict[str, str]]]:
 def _facts(tool: Tool) -> dict[str, Any]:
     names = ("name", "description", "effect", "digest", "price_micro_usd", "timeout_s", "lookup", "input_schema")
     return {name: getattr(tool, name) for name in names}
+
+
+def _printable(line: str) -> str:
+    """Servers write what they like: nothing of it steers a terminal."""
+    return "".join(letter if letter.isprintable() else " " for letter in line)
 
 
 if __name__ == "__main__":

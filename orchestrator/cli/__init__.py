@@ -3,9 +3,9 @@
 import sys
 
 import typer
-from rich.console import Console
 
 from orchestrator.cli import answering, bench, demo, doctor, jobs, machine, top
+from orchestrator.cli.terminal import errors
 from orchestrator.errors import InvalidRequest, SurefootError, WaitingForInput
 
 app = typer.Typer(
@@ -25,10 +25,10 @@ def main() -> None:
     try:
         app()
     except WaitingForInput as error:
-        Console(stderr=True).print(f"surefoot: {error}", style="yellow", markup=False, highlight=False)
+        errors.print(f"surefoot: {error}", style="yellow")
         sys.exit(3)
     except SurefootError as error:
-        Console(stderr=True).print(f"surefoot: {error}", style="red", markup=False, highlight=False)
+        errors.print(f"surefoot: {error}", style="red")
         sys.exit(2 if isinstance(error, InvalidRequest) else 1)
     except KeyboardInterrupt:
         sys.exit(130)

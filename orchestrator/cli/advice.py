@@ -1,11 +1,13 @@
 """What is wrong with a job, and the very command that helps: read from its record alone."""
 
 from dataclasses import dataclass
+from shlex import quote
 
 from orchestrator.budget import DAY, TOOLS, Amount, Spend
 from orchestrator.state.records import JobRecord, Question
 from orchestrator.status import JobStatus
 from orchestrator.telemetry.names import Kind
+from orchestrator.telemetry.plain import one_line
 from orchestrator.telemetry.redaction import redact_text
 
 REMEDIES = {
@@ -55,7 +57,7 @@ def _failure(record: JobRecord) -> Diagnosis:
     error = record.step(step).error if step else None
     kind, cause = (error["kind"], error["message"]) if isinstance(error, dict) else (reason, fields.get("error", ""))
     kind = Kind.BUDGET if reason == "budget" else Kind.TIMEOUT if reason == "deadline" else str(kind)
-    return Diagnosis(place, str(kind), redact_text(str(cause)), (_remedy(record, kind, reason),))
+    return Diagnosis(place, str(kind), one_line(redact_text(str(cause))), (_remedy(record, kind, reason),))
 
 
 def _remedy(record: JobRecord, kind: str, reason: str) -> str:
@@ -80,7 +82,7 @@ def raised(spend: Spend) -> str:
 def _option(kind: str, line: Amount) -> str:
     more = max(2 * (line.ceiling or 0), 1)
     if kind.startswith(TOOLS):
-        return f"--tool '{kind.removeprefix(TOOLS)}={more}'"
+        return f"--tool {quote(f'{kind.removeprefix(TOOLS)}={more}')}"
     return f"--usd {more / 1e6:g}" if kind == "usd" else f"--{kind.replace('_', '-')} {more}"
 
 
@@ -88,21 +90,23 @@ def _asked(record: JobRecord, question: Question) -> Diagnosis:
     place = place_of(record, question.step) if question.step in record.step_names() else "the request"
     kind = {"in_doubt": str(Kind.IN_DOUBT)}.get(question.kind, question.kind)
     return Diagnosis(
-        place, kind, redact_text(f"{question.field}: {question.prompt}"), tuple(_answers(record, question))
+        place, kind, one_line(redact_text(f"{question.field}: {question.prompt}")), tuple(_answers(record, question))
     )
 
 
 def _answers(record: JobRecord, question: Question) -> list[str]:
     if question.kind == "in_doubt":
-        which = f" --question '{question.id}'" if sum(one.kind == "in_doubt" for one in record.questions) > 1 else ""
+        which = (
+            f" --question {quote(question.id)}" if sum(one.kind == "in_doubt" for one in record.questions) > 1 else ""
+        )
         return [
             f"it did not happen, send it again: surefoot answer {record.id} --did-not-happen{which}",
             f"it happened: surefoot answer {record.id} --happened '{{...}}'{which}",
         ]
     if question.kind == "approval":
-        return [f"surefoot approve {record.id} '{question.id}'", f"surefoot decline {record.id} '{question.id}'"]
+        return [f"surefoot {verb} {record.id} {quote(question.id)}" for verb in ("approve", "decline")]
     if question.kind == "form":
-        given = " ".join(f"{name}=..." for name in question.schema.get("required", ())) or "..."
-        return [f"surefoot answer {record.id} {given}", f"surefoot decline {record.id} '{question.id}'"]
+        given = " ".join(quote(f"{name}=...") for name in question.schema.get("required", ())) or "..."
+        return [f"surefoot answer {record.id} {given}", f"surefoot decline {record.id} {quote(question.id)}"]
     example = question.example if question.example is not None else "..."
-    return [f"surefoot answer {record.id} {question.field}={example}"]
+    return [f"surefoot answer {record.id} {quote(f'{question.field}={example}')}"]

@@ -13,9 +13,10 @@ from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.cli import render
 from orchestrator.cli.jobs import JobId
-from orchestrator.cli.render import console
+from orchestrator.cli.terminal import console
 from orchestrator.errors import InvalidRequest
 from orchestrator.state.records import Question
+from orchestrator.telemetry.plain import one_line
 
 By = Annotated[str | None, typer.Option(help="who answers (default: your user name)")]
 QuestionId = Annotated[str, typer.Argument(help="the question's id", metavar="QUESTION")]
@@ -54,7 +55,7 @@ def _interview(job: Job, by: str | None) -> None:
         try:
             job.answer({asked[0].id: _prompted(asked[0])}, by=by)
         except InvalidRequest as error:
-            console.print(str(error), style="red", markup=False)
+            console.print(str(error), style="red")
 
 
 def _prompted(question: Question) -> Any:
@@ -66,7 +67,7 @@ def _prompted(question: Question) -> Any:
         if not typer.confirm("did it happen"):
             return {"happened": False}
         return {"happened": True, "result": _value(typer.prompt("its result (JSON)"), {})}
-    return _value(typer.prompt(question.field), question.schema)
+    return _value(typer.prompt(one_line(question.field)), question.schema)
 
 
 def _form(question: Question) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from orchestrator.app import Orchestrator
 from orchestrator.budget import MICRO
 from orchestrator.cli.demo import COMPLETE, PATIENCE_S, machine
 from orchestrator.cli.jobs import PATTERNS
-from orchestrator.cli.render import console
+from orchestrator.cli.terminal import console
 from orchestrator.errors import InvalidRequest
 from orchestrator.settings import load
 

@@ -15,7 +15,7 @@ from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.budget import Budget
 from orchestrator.cli import render, views
-from orchestrator.cli.render import console
+from orchestrator.cli.terminal import console
 from orchestrator.embedded import EmbeddedServer, leftovers
 from orchestrator.errors import BudgetExhausted, SurefootError
 from orchestrator.fleet import Fleet, Roster
@@ -68,7 +68,7 @@ def _complete(app: Orchestrator) -> Job:
     render.follow(job)
     result = job.result(PATIENCE_S)
     console.print()
-    console.print(result["markdown"], markup=False, soft_wrap=True)
+    console.print(result["markdown"], soft_wrap=True)
     return job
 
 
@@ -94,7 +94,7 @@ def _too_small(app: Orchestrator) -> None:
     try:
         job.result(PATIENCE_S)
     except BudgetExhausted as error:
-        console.print(str(error), style="red", markup=False, soft_wrap=True)
+        console.print(str(error), style="red", soft_wrap=True)
     else:
         raise SurefootError(f"the job needed no more than {TOO_FEW_CALLS} tool calls, which it should not")
     views.show(job.record)
@@ -110,7 +110,7 @@ def _look_back(job: Job) -> None:
     console.print(render.spend_table(job.spend))
     console.print()
     for line in lines(_whole_trace(job), width=max(80, console.width)):
-        console.print(line, markup=False, no_wrap=True, overflow="ellipsis")
+        console.print(line, no_wrap=True, overflow="ellipsis")
 
 
 def _whole_trace(job: Job) -> Trace:
@@ -126,15 +126,13 @@ def _whole_trace(job: Job) -> Trace:
 def _booked(result: Mapping[str, Any]) -> None:
     console.print(f"\nbooked {len(result['bookings'])} things for {result['total_usd']:,.2f} USD:")
     for booking in result["bookings"]:
-        console.print(
-            f"  {booking['booking_id']}  {booking['title']}  key {booking['key']}", markup=False, soft_wrap=True
-        )
+        console.print(f"  {booking['booking_id']}  {booking['title']}  key {booking['key']}", soft_wrap=True)
 
 
 def _title(title: str, request: str) -> None:
     console.print()
     console.print(Rule(title, style="bold"))
-    console.print(f"“{request}”\n", style="italic", markup=False)
+    console.print(f"“{request}”\n", style="italic")
 
 
 def _next_twelfth_of_march() -> date:

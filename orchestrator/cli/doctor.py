@@ -12,12 +12,13 @@ from typing import Annotated
 
 import typer
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator import connect
 from orchestrator.application import application
 from orchestrator.canvas import Canvas
 from orchestrator.cli.overview import PATIENCE_S
-from orchestrator.cli.render import console
+from orchestrator.cli.terminal import console
 from orchestrator.errors import SurefootError
 from orchestrator.settings import InvalidSettings, Settings, load
 from orchestrator.state.client import SyncClient, without_loop
@@ -48,7 +49,7 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="for programs")]
     else:
         table = Table(box=None, show_header=False)
         for name, ok, said in checks:
-            table.add_row("[green]ok[/]" if ok else "[red]wrong[/]", name, said)
+            table.add_row(Text("ok", "green") if ok else Text("wrong", "red"), name, said)
         console.print(table)
     if code:
         raise typer.Exit(code)

@@ -11,7 +11,7 @@ from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.budget import Budget
 from orchestrator.cli import live, render, views
-from orchestrator.cli.render import console
+from orchestrator.cli.terminal import console
 from orchestrator.errors import InvalidRequest, JobNotFound
 from orchestrator.state.standstill import PATIENCE_S
 from orchestrator.telemetry.redaction import redact
@@ -102,7 +102,7 @@ def _result(job: Job, as_json: bool) -> None:
     if as_json:
         _print_json(result)
     elif isinstance(result, dict) and isinstance(result.get("markdown"), str):
-        console.print(result["markdown"], markup=False, soft_wrap=True)
+        console.print(result["markdown"], soft_wrap=True)
     else:
         console.print_json(data=result)
 

@@ -4,13 +4,14 @@ import time
 from collections import deque
 from collections.abc import Iterator
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
 from orchestrator.blocking import Job
 from orchestrator.cli import views
-from orchestrator.cli.render import console, event_line
+from orchestrator.cli.render import event_line
+from orchestrator.cli.terminal import console, errors
 from orchestrator.errors import StoreRefused, StoreUnavailable, SurefootError
 from orchestrator.state.records import Event
 from orchestrator.status import JobStatus
@@ -36,7 +37,7 @@ def events(job: Job, after: str = "0") -> Iterator[Event]:
         except StoreRefused:
             raise
         except StoreUnavailable as error:
-            Console(stderr=True).print(f"{error}; still trying", style="yellow", markup=False)
+            errors.print(f"{error}; still trying", style="yellow")
             time.sleep(AGAIN_S)
         else:
             return

@@ -7,10 +7,11 @@ import threading
 from typing import Annotated, NoReturn
 
 import typer
+from rich.text import Text
 
 from orchestrator import connect
 from orchestrator.cli import render
-from orchestrator.cli.render import console
+from orchestrator.cli.terminal import console
 from orchestrator.embedded import EmbeddedServer, leftovers
 from orchestrator.errors import InvalidRequest, SurefootError
 from orchestrator.fleet import Fleet, Roster
@@ -32,10 +33,10 @@ def up(
     with EmbeddedServer(settings.home) as server:
         own = load(redis_url=server.redis_url)
         with Fleet(own, Roster(workers=workers, flower_port=None if without_flower else flower_port)) as fleet:
-            console.print(f"[bold green]Surefoot is up[/] in {settings.home}; Ctrl-C stops it")
-            console.print(f"  SUREFOOT_REDIS_URL={server.redis_url}", markup=False)
+            console.print(Text.assemble(("Surefoot is up", "bold green"), f" in {settings.home}; Ctrl-C stops it"))
+            console.print(f"  SUREFOOT_REDIS_URL={server.redis_url}")
             if fleet.flower:
-                console.print(f"  Flower  {fleet.flower.url}  {fleet.flower.credentials}", markup=False)
+                console.print(f"  Flower  {fleet.flower.url}  {fleet.flower.credentials}")
             console.print(
                 '  try     surefoot submit --wait "Three nights in Denver from New York, 12 March, two people"'
             )
@@ -121,7 +122,7 @@ def flower(
     settings = load()
     env = {**os.environ, "SUREFOOT_REDIS_URL": connect.state_url(settings)}
     served = Flower.at(address, port, env)
-    console.print(f"Flower  {served.url}  {served.credentials}", markup=False)
+    console.print(f"Flower  {served.url}  {served.credentials}")
     argv = served.command.argv
     os.execve(sys.executable, argv() if callable(argv) else list(argv), dict(served.command.env))  # noqa: S606
 

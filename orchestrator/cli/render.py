@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from pydantic_core import to_jsonable_python
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
@@ -14,15 +13,13 @@ from orchestrator import forms
 from orchestrator.blocking import Job
 from orchestrator.budget import MICRO, UNDO, UNDO_USD, Amount, Spend, named
 from orchestrator.cli.advice import diagnoses
+from orchestrator.cli.terminal import console
 from orchestrator.state.records import Event, JobRecord, Question
 from orchestrator.state.standstill import Standstill
 from orchestrator.status import JobStatus
+from orchestrator.telemetry.plain import one_line
 from orchestrator.telemetry.redaction import as_text, redact, redact_text
 
-WIDE = 200
-console = Console(highlight=False)
-if not console.is_terminal and console.width < WIDE:
-    console.width = WIDE  # nobody's window: nothing is cut or wrapped for it
 COLOURS = {
     "queued": "dim", "running": "cyan", "waiting": "yellow", "succeeded": "green", "failed": "red",
     "cancelled": "magenta",
@@ -52,7 +49,7 @@ def event_line(event: Event) -> Text:
     at = datetime.fromtimestamp(event.at, UTC)
     line = Text.assemble((f"{at:%H:%M:%S}.{at.microsecond // 1000:03} ", "dim"), coloured(f"{event.type:10}"), " ")
     line.append(f"{event.step:14} " if event.step else "")
-    line.append(redact_text(_told(event)))
+    line.append(one_line(redact_text(_told(event))))
     return line
 
 

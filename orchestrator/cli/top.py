@@ -13,14 +13,16 @@ from rich.table import Column, Table
 from rich.text import Text
 
 from orchestrator.cli.overview import Overview
-from orchestrator.cli.render import coloured, console
+from orchestrator.cli.render import coloured
+from orchestrator.cli.terminal import console
 from orchestrator.errors import StoreRefused, StoreUnavailable
 from orchestrator.settings import load
+from orchestrator.telemetry.plain import short
 from orchestrator.telemetry.redaction import redact_text
 from orchestrator.telemetry.timeline import duration
 
-ROWS = 12
-"""So many lines of each kind on a terminal; `--json` has them all."""
+ROWS, WIDEST = 12, 200
+"""So many lines of each kind on a terminal, and so many characters of a cell; `--json` has them all."""
 
 
 def top(
@@ -82,7 +84,7 @@ def _people(seen: dict[str, Any]) -> Iterator[RenderableType]:
     table = _table("waits for people", Column("since", no_wrap=True), "asks", "next")
     for job in waiting[:ROWS]:
         since_s = (seen["at_ms"] - job["since_ms"]) / 1000
-        table.add_row(job["job"], _for(since_s), Text("; ".join(job["asks"][:2])), Text(job["next"]))
+        table.add_row(job["job"], _for(since_s), Text(short("; ".join(job["asks"][:2]), WIDEST)), Text(job["next"]))
     yield table
 
 
@@ -120,7 +122,7 @@ def _tenants(seen: dict[str, Any]) -> RenderableType | None:
     for name, one in busiest[:ROWS]:
         rates = one["a_minute"]
         numbers = [one["running"], one["waiting"], one["queued"], rates["tool_calls"], rates["tokens"], rates["usd"]]
-        table.add_row(Text(redact_text(name)), *(f"{number:,.6g}" for number in numbers))
+        table.add_row(short(redact_text(name), WIDEST), *(f"{number:,.6g}" for number in numbers))
     _more(table, len(busiest))
     return table
 

@@ -8,18 +8,20 @@ from rich.text import Text
 
 from orchestrator.budget import MICRO, Spend
 from orchestrator.cli.advice import Diagnosis, diagnoses, place_of
-from orchestrator.cli.render import answered_text, coloured, console, question_text, spend_table
+from orchestrator.cli.render import answered_text, coloured, question_text, spend_table
+from orchestrator.cli.terminal import console
 from orchestrator.outcome import undone
 from orchestrator.state.keys import UNDO
 from orchestrator.state.records import JobRecord, StepRecord
 from orchestrator.state.standstill import Standstill
 from orchestrator.status import JobStatus, StepState
+from orchestrator.telemetry.plain import one_line, short
 from orchestrator.telemetry.redaction import redact_text
 from orchestrator.telemetry.timeline import BAR, duration, rows
 from orchestrator.telemetry.tree import Trace
 
 UNDER_WAY = (StepState.RUNNING, StepState.RETRYING, StepState.WAITING, StepState.READY)
-ID_WIDTH = 32
+ID_WIDTH, WIDEST = 32, 60
 MOST_STEPS = 24
 """A larger plan is shown live by what is under way or failed."""
 
@@ -43,8 +45,9 @@ def headline(record: JobRecord) -> Text:
     """One line: which job, how it stands, whose it is, how old it is."""
     fields = record.fields
     done, total = done_of(record)
-    told = f"  {fields['workflow']}  tenant {fields['tenant']}  {done} of {total} steps ended  {age(record)} old"
-    return Text.assemble(("job ", "bold"), record.id, "  ", coloured(record.status), redact_text(told))
+    tenant = short(redact_text(fields["tenant"]), WIDEST)
+    told = f"  {fields['workflow']}  tenant {tenant}  {done} of {total} steps ended  {age(record)} old"
+    return Text.assemble(("job ", "bold"), record.id, "  ", coloured(record.status), told)
 
 
 def wrong(record: JobRecord, most: int = 5) -> Iterator[Text]:
@@ -102,7 +105,13 @@ def jobs_table(records: Iterable[JobRecord]) -> Table:
     for record in records:
         done, total = done_of(record)
         asks = "; ".join(question.field for question in record.questions)
-        words = [age(record), f"{done} of {total}", at(record), redact_text(asks), record.fields["tenant"]]
+        words = [
+            age(record),
+            f"{done} of {total}",
+            at(record),
+            short(redact_text(asks), WIDEST),
+            short(redact_text(record.fields["tenant"]), WIDEST),
+        ]
         table.add_row(record.id, coloured(record.status), *map(Text, words), spent(record.spend))
     return table
 
@@ -130,7 +139,7 @@ def steps_table(record: JobRecord, most: int = 0) -> Table:
         told = step.error["message"] if isinstance(step.error, dict) and "message" in step.error else ""
         place = f"{step.number} of {record.fields['total']}"
         after = ", ".join(step.after) if len(step.after) <= 4 else f"{len(step.after)} steps"  # noqa: PLR2004 - fits a line
-        words = [coloured(step.state), str(step.attempts), after, Text(redact_text(told))]
+        words = [coloured(step.state), str(step.attempts), after, short(redact_text(told), 4 * WIDEST)]
         table.add_row(place, step.name, *words)
     if len(shown) < len(steps):
         table.add_row("", f"and {len(steps) - len(shown)} more")
@@ -144,7 +153,7 @@ def _pressing(steps: Iterable[StepRecord]) -> list[StepRecord]:
 def timeline(trace: Trace, width: int) -> Iterator[Text]:
     """The tree with its bars, and the span that the failure comes from."""
     if trace.failing is not None and trace.failing is not trace.failed_step:
-        yield Text(f"  in     {trace.failing.name}: {trace.failing.message}", "red")
+        yield Text(f"  in     {trace.failing.name}: {one_line(trace.failing.message)}", "red")
     whole = f"|0 {duration(trace.worked_ns / 1e6):>{BAR - 2}}|"
     yield Text(f"{'':<{width - BAR - 4}} {whole}", "dim")
     for line, node in rows(trace, width):

@@ -14,6 +14,7 @@ from opentelemetry import trace
 from structlog.stdlib import ProcessorFormatter
 
 from orchestrator.settings import Settings
+from orchestrator.telemetry.plain import plain
 from orchestrator.telemetry.redaction import CUT_AT, redact
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def configure(settings: Settings, service: str, stream: TextIO | None = None) ->
         logger_factory=structlog.stdlib.LoggerFactory(),
         cache_logger_on_first_use=False,
     )
-    shown: Processor = structlog.dev.ConsoleRenderer(colors=out.isatty()) if watched else _json
+    shown: list[Processor] = [_plain, structlog.dev.ConsoleRenderer(colors=out.isatty())] if watched else [_json]
     sink = logging.StreamHandler(out)
     sink.setFormatter(
         ProcessorFormatter(
@@ -50,7 +51,7 @@ def configure(settings: Settings, service: str, stream: TextIO | None = None) ->
                 ProcessorFormatter.remove_processors_meta,
                 structlog.processors.format_exc_info,
                 _redact,
-                shown,
+                *shown,
             ],
         )
     )
@@ -104,6 +105,11 @@ def _redact(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mappi
     if isinstance(trace_back, str):
         line["exception"] = trace_back[-CUT_AT:]  # what is raised stands at the end
     return {name: redact(value, name) for name, value in line.items()}
+
+
+def _plain(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
+    """What a terminal would obey is not written to it."""
+    return {name: plain(value) if isinstance(value, str) else value for name, value in line.items()}
 
 
 _render = structlog.processors.JSONRenderer(ensure_ascii=False)

@@ -118,3 +118,16 @@ def test_a_person_gets_lines_to_read(lines: io.StringIO) -> None:
     assert "{" not in watched.getvalue()
     assert SECRET not in watched.getvalue()
     assert lines.getvalue() == ""
+
+
+def test_no_line_steers_the_terminal_of_who_reads_it(lines: io.StringIO) -> None:
+    watched = io.StringIO()
+    configure(load(log_format="console"), "worker", watched)
+    structlog.get_logger("x").info("\x1b[2Jcleared", said="\x1b]0;owned\x07\u202ecba")
+    logging.getLogger("y").error("\x9b2J %s", "\x1b[1A")
+    try:
+        int("\x1b[2J gone")
+    except ValueError:
+        structlog.get_logger("x").exception("failed")
+    assert not set(watched.getvalue()) & set("\x1b\x9b\x07\u202e")
+    assert lines.getvalue() == ""
