@@ -15,6 +15,7 @@ from orchestrator.state.keys import FORMAT
 from orchestrator.state.records import Claim, encode
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
+from orchestrator.telemetry.logging import bound
 from orchestrator.telemetry.names import Happening, Outcome
 from orchestrator.workflow import Profile
 from workers.attempt import Attempt
@@ -75,7 +76,8 @@ class StepRun:
                 if self.claim.answer != "CLAIMED":
                     return await self._not_claimed()
                 lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
-                with self._span() as span:
+                with bound(job=self.job_id, step=self.step, attempt=self.claim.attempt), self._span() as span:
+                    log.info("step starts", number=self.claim.number, of=self.claim.total)
                     self._warn(span)
                     verdict = await self._perform(held)
                     if isinstance(verdict, Failed | Later) and _told_to_end():
@@ -172,7 +174,7 @@ class StepRun:
         except Exception as error:
             verdict = classify(error)
             if isinstance(verdict, Failed) and verdict.kind == "unhandled":
-                log.exception("specialist failed", job=self.job_id, step=self.step)
+                log.exception("specialist failed")
         return self._attempt.stop.verdict if self._attempt.stop else verdict
 
     async def _misfit(self, profile: Profile, error: ValidationError) -> Verdict:

@@ -63,13 +63,14 @@ class Workshop:
     async def run(self, job_id: str, step: str) -> Ended:
         """Run one attempt of one step, or of undoing one."""
         run = (UndoRun if is_work(step) else StepRun)(self, job_id, step)
-        began, how = time.monotonic(), "nothing"
+        began, ended = time.monotonic(), Ended("nothing", "stopped")
         try:
             ended = await run.execute()
-            how = ended.how
         finally:
             with within(job_id):
-                self.meter.attempt(run.claim, how, began)
+                self.meter.attempt(run.claim, ended.how, began)
+            if run.claim.answer == "CLAIMED":
+                _say(run, ended, began)
         return ended
 
     def close(self) -> None:
@@ -87,6 +88,16 @@ class Workshop:
     async def _leave(self) -> None:
         async with asyncio.timeout(CLOSE_S):
             await asyncio.gather(self.tools.close(), self.models.close())
+
+
+def _say(run: StepRun, ended: Ended, began: float) -> None:
+    """One line: an attempt has ended, how, after how long, and why if it has not succeeded."""
+    claim, seconds = run.claim, round(time.monotonic() - began, 3)
+    told = log.warning if ended.how == "failed" else log.info
+    outcome = "cancelled" if ended.how == "nothing" else ended.how
+    why = {} if ended.how == "succeeded" else {"why": ended.message}
+    place = {"job": run.job_id, "step": run.step, "attempt": claim.attempt, "number": claim.number, "of": claim.total}
+    told("step ends", outcome=outcome, seconds=seconds, **place, **why)
 
 
 _started: dict[int, Telemetry] = {}

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -128,6 +129,30 @@ def test_watch_on_a_terminal_draws_the_steps(played: Stage) -> None:
     ).stdout
     assert "step 2 of 3 (broken) failed: unhandled" in told
     assert "2 of 3  broken" in told
+
+
+def test_the_workers_log_has_a_line_for_the_start_and_one_for_the_end_of_each_attempt(played: Stage) -> None:
+    job = failed(played, "broken", item=f"{SECRET} password={PASSWORD}")
+
+    def lines() -> list[dict[str, Any]]:
+        texts = [text for text in played.log().decode().splitlines() if text.startswith("{")]
+        return [line for line in map(json.loads, texts) if line.get("job") == job.id]
+
+    def told(event: str) -> dict[str, dict[str, Any]]:
+        return {line["step"]: line for line in lines() if line["event"] == event}
+
+    wait_until(lambda: len(told("step ends")) == 2, "both steps have ended")
+    assert set(told("step starts")) == set(told("step ends")) == {"begin", "broken"}
+    begun, ended = told("step starts")["broken"], told("step ends")["broken"]
+    assert (begun["attempt"], begun["number"], begun["of"], begun["level"]) == (1, 2, 3, "info")
+    assert (ended["attempt"], ended["outcome"], ended["level"]) == (1, "failed", "warning")
+    assert "step 2 of 3 (broken) failed: unhandled: RuntimeError" in ended["why"]
+    assert ended["seconds"] >= 0
+    assert told("step ends")["begin"]["outcome"] == "succeeded"
+    assert {line["trace_id"] for line in lines()} == {job.id}
+    assert any("RuntimeError" in line.get("exception", "") for line in lines())
+    for secret in (SECRET, PASSWORD):
+        assert secret not in played.log().decode()
 
 
 def test_planted_secrets_are_in_no_output(played: Stage) -> None:
