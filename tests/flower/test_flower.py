@@ -17,6 +17,7 @@ from orchestrator.application import application
 from orchestrator.canvas import Canvas
 from orchestrator.fleet import Flower
 from orchestrator.settings import load
+from tests.support.browser import Tab, browser
 from tests.support.flows import Order
 from tests.support.stage import ROOT, Stage, stage
 from tests.support.waiting import wait_until
@@ -134,6 +135,37 @@ def test_planted_secrets_are_on_no_page_of_flower(page: Page, cancelled: str) ->
     pages.append(json.dumps(page.found("")))
     for secret in (SECRET, PASSWORD):
         assert [text for text in pages if secret in text] == []
+
+
+@pytest.fixture(scope="module")
+def tab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tab]:
+    with browser(tmp_path_factory.mktemp("browser")) as one:
+        yield one
+
+
+def test_in_a_browser_without_the_password_nothing_is_to_be_seen(page: Page, tab: Tab) -> None:
+    tab.open(f"{page.flower.url}/tasks")
+    wait_until(lambda: tab.status == 401, "the page is refused")
+    assert "step" not in tab.text
+
+
+def test_in_a_browser_a_job_is_found_and_its_page_has_the_command(page: Page, cancelled: str, tab: Tab) -> None:
+    job = page.stage.app.submit(Order(item="bed"), workflow="broken")
+    with pytest.raises(JobFailed):
+        job.result(60)
+    page.task(f"{job.id}.broken", "FAILURE")
+    tab.open(page.flower.url.replace("http://", f"http://{page.flower.credentials}@") + "/tasks")
+    tab.wait_for("step 1 of")
+    for search in (job.id, f'{job.id} AND "step 2 of 3"'):
+        tab.fill("input[type=search]", search)
+        shown = tab.wait_for(f"step 2 of 3 (broken), job {job.id}")
+        assert "FAILURE" in shown
+    wait_until(lambda: cancelled not in tab.text, "only what was searched for is listed")
+    tab.open(f"{page.flower.url}/task/{job.id}.broken")
+    shown = tab.wait_for(f"surefoot show {job.id}")
+    assert "step 2 of 3 (broken) failed: unhandled: RuntimeError: no bed" in shown
+    tab.open(f"{page.flower.url}/workers")
+    assert "Online" in tab.wait_for("w1@")
 
 
 def test_flower_hears_of_steps_again_after_redis_was_killed(page: Page, cancelled: str) -> None:
