@@ -25,11 +25,15 @@ from orchestrator.state.client import SyncClient, without_loop
 from orchestrator.state.durability import dangers, info
 from orchestrator.state.presence import PresenceStore
 from orchestrator.state.scripts import Scripts
+from orchestrator.state.sweeping import SweepStore
 from orchestrator.telemetry.redaction import redact_text
+from orchestrator.telemetry.timeline import duration
 from orchestrator.workflow import catalogue
 
 LEAST_FREE = 100 * 1_048_576
 ANSWER_S = 60
+MOST_USED, LONGEST_WAIT_S = 0.8, 30.0
+"""Of Redis's memory, and of a step for a worker: beyond that something is wrong."""
 
 
 def doctor(as_json: Annotated[bool, typer.Option("--json", help="for programs")] = False) -> None:
@@ -78,6 +82,11 @@ def _redis(settings: Settings) -> str:
         raise SurefootError("it is a replica that takes no writes: let SUREFOOT_REDIS_URL name the primary")
     if found := dangers(known):
         raise SurefootError("; ".join(found))
+    used, most = int(known["used_memory"]), int(known.get("maxmemory", 0))
+    if used > MOST_USED * most > 0:
+        raise SurefootError(
+            f"it uses {used:,} of {most:,} bytes and then takes no more: raise maxmemory, or lower SUREFOOT_RETENTION_S"
+        )
     version = known.get("valkey_version", known["redis_version"])
     return f"{known.get('server_name', 'redis')} {version}, append-only file on"
 
@@ -133,8 +142,29 @@ def _workers(settings: Settings) -> str:
     alive = [one for one in without_loop(PresenceStore(scripts).fleet()).processes if one.alive]
     workers = [one for one in alive if one.facts["kind"] == "worker"]
     if not workers:
+        waiting = sum(depth for depth, _ in without_loop(_sweeps(scripts, settings).census()).queues.values())
+        if waiting:
+            raise SurefootError(f"none is alive, and steps wait ({waiting:,}): start one with surefoot worker")
         return "none is alive: start one with surefoot worker"
     return f"{len(workers)} alive, versions: {', '.join(sorted({str(one.facts['version']) for one in workers}))}"
+
+
+def _queues(settings: Settings) -> str:
+    """Whether a step has waited for so long that nobody can be serving its queue, or too few do."""
+    scripts = Scripts(SyncClient(connect.state_url(settings), patience_s=0))
+    queues = without_loop(_sweeps(scripts, settings).census()).queues
+    late = {name: old_s for name, (_, old_s) in queues.items() if old_s > LONGEST_WAIT_S}
+    if late:
+        name = max(late, key=late.__getitem__)
+        told = (
+            f"a step in queue {name} has waited for {duration(1000 * late[name])}: too few workers, or none serves it"
+        )
+        raise SurefootError(f"{told} (surefoot worker --queues {name}); late queues: {', '.join(sorted(late))}")
+    return f"{sum(depth for depth, _ in queues.values()):,} steps wait"
+
+
+def _sweeps(scripts: Scripts, settings: Settings) -> SweepStore:
+    return SweepStore(scripts, settings.grace_s, settings.retention_s)
 
 
 LOOKS: tuple[tuple[str, Callable[[Settings], str]], ...] = (
@@ -145,5 +175,6 @@ LOOKS: tuple[tuple[str, Callable[[Settings], str]], ...] = (
     ("tools", _tools),
     ("port", _port),
     ("workers", _workers),
+    ("queues", _queues),
 )
 COMMANDS = (doctor,)

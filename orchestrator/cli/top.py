@@ -81,7 +81,7 @@ def _people(seen: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text(told, "bold yellow")
     if not waiting:
         return
-    table = _table("waits for people", Column("since", no_wrap=True), "asks", "next")
+    table = _table("waits for people", Column("since", no_wrap=True), "asks", Column("next", overflow="fold"))
     for job in waiting[:ROWS]:
         since_s = (seen["at_ms"] - job["since_ms"]) / 1000
         table.add_row(job["job"], _for(since_s), Text(short("; ".join(job["asks"][:2]), WIDEST)), Text(job["next"]))

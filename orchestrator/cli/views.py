@@ -21,7 +21,7 @@ from orchestrator.telemetry.timeline import BAR, duration, rows
 from orchestrator.telemetry.tree import Trace
 
 UNDER_WAY = (StepState.RUNNING, StepState.RETRYING, StepState.WAITING, StepState.READY)
-ID_WIDTH, WIDEST = 32, 60
+ID_WIDTH, WIDEST, ROOMY = 32, 60, 110
 MOST_STEPS = 24
 """A larger plan is shown live by what is under way or failed."""
 
@@ -99,9 +99,13 @@ def spent(spend: Spend) -> str:
 
 
 def jobs_table(records: Iterable[JobRecord]) -> Table:
-    """Many jobs; ids are never cut, so that they can be copied."""
-    columns = ["status", "age", "done", "at", "asks", "tenant", "spent"]
-    table = Table(Column("job", no_wrap=True, min_width=ID_WIDTH), *columns, box=None, header_style="bold")
+    """Many jobs; ids are never cut, so that they can be copied. On a narrow terminal what matters least is left out."""
+    wide = console.width >= ROOMY
+    whole = [Column(name, no_wrap=True) for name in ("status", "age", "done")]
+    columns = [*whole, "at", "asks", *(["tenant", "spent"] if wide else [])]
+    table = Table(
+        Column("job", no_wrap=True, min_width=ID_WIDTH), *columns, box=None, header_style="bold", pad_edge=False
+    )
     for record in records:
         done, total = done_of(record)
         asks = "; ".join(question.field for question in record.questions)
@@ -110,9 +114,9 @@ def jobs_table(records: Iterable[JobRecord]) -> Table:
             f"{done} of {total}",
             at(record),
             short(redact_text(asks), WIDEST),
-            short(redact_text(record.fields["tenant"]), WIDEST),
         ]
-        table.add_row(record.id, coloured(record.status), *map(Text, words), spent(record.spend))
+        words += [short(redact_text(record.fields["tenant"]), WIDEST), spent(record.spend)] if wide else []
+        table.add_row(record.id, coloured(record.status), *words)
     return table
 
 

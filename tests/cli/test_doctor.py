@@ -9,6 +9,7 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.state import keys
 from orchestrator.state.client import SyncClient
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.durability import foreseen
@@ -63,7 +64,7 @@ def test_each_fault_is_a_finding_of_its_own(sound: dict[str, str], server: Valke
             "SUREFOOT_METRICS_PORT": port,
         }
         found = findings(sound | wrong, 1)
-    assert set(found) == {"Redis", "broker", "workflows", "tools", "port", "workers"}
+    assert set(found) == {"Redis", "broker", "workflows", "tools", "port", "workers", "queues"}
     assert "wrong or missing password" in found["Redis"]
     assert "the broker does not answer" in found["broker"]
     assert "'no.such.module', which cannot be imported" in found["workflows"]
@@ -90,3 +91,24 @@ def test_a_setting_that_is_nonsense_is_named_at_once(sound: dict[str, str]) -> N
     found = findings(sound | {"SUREFOOT_LEASE_S": "soon"}, 2)
     assert list(found) == ["settings"]
     assert "SUREFOOT_LEASE_S='soon'" in found["settings"]
+
+
+def test_a_redis_that_is_almost_full_is_named(sound: dict[str, str]) -> None:
+    with valkey("--appendonly", "yes", "--maxmemory", "2mb") as full:
+        client = SyncClient(full.url)
+        do(client.command("CONFIG", "SET", "maxmemory", 1_000_000))
+        client.close()
+        assert "raise maxmemory" in findings(sound | {"SUREFOOT_REDIS_URL": full.url}, 1)["Redis"]
+
+
+def test_steps_that_nobody_takes_are_named_with_their_queue(sound: dict[str, str]) -> None:
+    with valkey("--appendonly", "yes") as server:
+        environment = sound | {"SUREFOOT_REDIS_URL": server.url}
+        client = SyncClient(server.url)
+        do(client.command("SADD", keys.INDEXES["queues"], "slow"))
+        do(client.command("ZADD", keys.FAMILIES["ready"] + "slow", 1, "0.a"))  # since 1970
+        client.close()
+        found = findings(environment, 1)
+    assert "steps wait (1): start one with surefoot worker" in found["workers"]
+    assert "a step in queue slow has waited for" in found["queues"]
+    assert "surefoot worker --queues slow" in found["queues"]

@@ -102,6 +102,13 @@ def test_top_shows_names_that_look_like_markup_as_they_are() -> None:
     assert len(shown) < 10_000
 
 
+def test_on_eighty_columns_id_and_status_of_a_job_are_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(views.console, "_width", 80)
+    lines = drawn(views.jobs_table([record("x", status="failed")])).splitlines()
+    assert lines[1].startswith(f"{'0' * 32}  failed  ")
+    assert max(map(len, lines)) <= 80
+
+
 def test_colours_and_layout_are_still_ours() -> None:
     out = io.StringIO()
     terminal = Terminal()
