@@ -83,8 +83,7 @@ class Question:
     @property
     def text(self) -> str:
         """As it is stored when it is asked; the record adds the rest."""
-        asked = {each.name: getattr(self, each.name) for each in dataclasses.fields(self)}
-        return encode({name: value for name, value in asked.items() if name not in ADDED})
+        return encode({f.name: getattr(self, f.name) for f in dataclasses.fields(self) if f.name not in ADDED})
 
 
 @dataclass(frozen=True)
@@ -269,9 +268,8 @@ class JobRecord:
 
     def plan(self) -> Plan:
         """The plan as it is now."""
-        return Plan(
-            Step(s.specialist, s.name, s.after, s.arguments, s.optional) for s in map(self.step, self.step_names())
-        )
+        steps = map(self.step, self.step_names())
+        return Plan(Step(s.specialist, s.name, s.after, s.arguments, s.optional) for s in steps)
 
 
 @dataclass(frozen=True)
