@@ -82,8 +82,8 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
 def asked(counting: Counting) -> Job:
     """All kinds of things have happened, a job that asked a model among them."""
     app = counting.stage.app
-    app.submit({"item": "bed", "times": 2}, workflow="flaky", tenant="acme").result(60)
-    refused = app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1, steps=5), tenant="globex")
+    app.submit({"item": "bed", "times": 2}, workflow="flaky", tenant="acme", budget=Budget(steps=1)).result(60)
+    refused = app.submit({"item": "bed"}, workflow="journey", budget=Budget(tool_calls=1), tenant="globex")
     with pytest.raises(BudgetExhausted):
         refused.result(60)
     counting.model.says(answers(city="Oslo", nights=2))
@@ -107,7 +107,7 @@ def test_a_workers_page_counts_attempts_calls_retries_replays_and_refusals(count
     assert counted(calls, **flaky, surefoot_outcome="succeeded") == 1
     assert counted("surefoot_replays_total", gen_ai_tool_name="desk.book") == 2
     assert counted("surefoot_tool_usd_total", gen_ai_tool_name="desk.book", surefoot_tenant="acme") == 0.01
-    for ceiling in ("tool_calls", "steps"):  # one call of one, and four steps of five
+    for ceiling in ("tool_calls", "steps"):  # one call of one, and one step of one
         wait_until(
             lambda ceiling=ceiling: counted("surefoot_budget_warnings_total", surefoot_ceiling=ceiling) == 1,
             f"80 % of {ceiling} is said once",
