@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
@@ -135,15 +136,18 @@ def test_the_trace_is_one_tree_with_every_step_and_call(machine: Machine) -> Non
     job_id = json.loads(machine.run("submit", "--json", COMPLETE))["id"]
     machine.run("watch", job_id)
 
-    def complete() -> bool:
-        return "invoke_agent summary (step 9 of 9)" in machine.run("trace", job_id)
+    spans: list[dict[str, Any]] = []
 
-    wait_until(complete, "the last span has arrived")
-    spans = json.loads(machine.run("trace", job_id, "--json"))
-    ids = {span["span_id"] for span in spans}
-    assert [span["name"] for span in spans if span.get("parent_id") not in ids] == ["invoke_workflow trip"]
-    assert sum(span["name"].startswith("invoke_agent") for span in spans) == 9
+    def complete() -> bool:
+        spans[:] = json.loads(machine.run("trace", job_id, "--json"))
+        ended = [span for span in spans if not span.get("open")]
+        ids = {span["span_id"] for span in ended}
+        roots = [span["name"] for span in ended if span.get("parent_id") not in ids]
+        return (roots, sum(span["name"].startswith("invoke_agent") for span in ended)) == (["invoke_workflow trip"], 9)
+
+    wait_until(complete, "all spans have arrived, in one tree")
     assert sum(span["name"].startswith("execute_tool") for span in spans) == 14
+    assert "invoke_agent summary (step 9 of 9)" in machine.run("trace", job_id)
 
 
 def test_everything_that_reads_has_an_answer_for_programs(machine: Machine) -> None:
