@@ -170,6 +170,16 @@ def test_nothing_names_this_machine_a_registry_or_what_is_outside_the_checkout()
     assert found == set()
 
 
+def test_no_two_workflows_are_defined_under_one_name() -> None:
+    """Tests that run in one process share a catalogue, and it refuses the second."""
+    places: dict[str, list[str]] = {}
+    for path in tracked("*.py"):
+        for found in re.finditer(r'\bWorkflow\(\s*"([^"]+)"', path.read_text()):
+            places.setdefault(found[1], []).append(where(path))
+    assert "trip" in places, "workflows are found"
+    assert {name: each for name, each in places.items() if len(each) > 1} == {}
+
+
 def test_every_module_says_what_it_is_for() -> None:
     silent = {name for name, tree in trees(*ROOMS) if not ast.get_docstring(tree)}
     assert silent == set()

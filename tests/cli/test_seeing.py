@@ -170,8 +170,8 @@ def test_planted_secrets_are_in_no_output(played: Stage) -> None:
 
 def test_jobs_that_are_stuck_are_listed_with_step_cause_and_command(played: Stage) -> None:
     catalogue.profiles["lonely"] = Profile("lonely", queue="an-island")
-    Workflow("lonely", request=Order, plan=lambda _: Plan.chain("begin", "lonely"))
-    job = played.app.submit(Order(item="bed"), workflow="lonely", tenant="stuck")
+    Workflow("stranded", request=Order, plan=lambda _: Plan.chain("begin", "lonely"))
+    job = played.app.submit(Order(item="bed"), workflow="stranded", tenant="stuck")
     wait_until(lambda: job.steps[1].state == "ready", "its second step waits for a worker")
     wait_until(lambda: played.app.stuck(patience_s=0.2, tenant="stuck"), "it has stood still for a moment")
     lines = surefoot(played, "jobs", "--stuck", "--patience", "0.2", "--tenant", "stuck").splitlines()
