@@ -152,7 +152,8 @@ def test_the_trace_is_one_tree_with_every_step_and_call(machine: Machine) -> Non
 
 def test_everything_that_reads_has_an_answer_for_programs(machine: Machine) -> None:
     checks = {check["check"]: check["ok"] for check in json.loads(machine.run("doctor", "--json"))}
-    assert checks == dict.fromkeys(("settings", "Redis", "broker", "workflows", "tools", "port", "workers"), True)
+    looks = ("settings", "Redis", "broker", "workflows", "tools", "port", "workers", "queues")
+    assert checks == dict.fromkeys(looks, True)
     tools = {tool["name"]: tool["effect"] for tool in json.loads(machine.run("tools", "--json"))}
     assert tools["flights.book"] == "keyed"
     assert len(tools) == 16
