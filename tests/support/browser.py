@@ -79,7 +79,8 @@ def browser(folder: Path) -> Generator[Tab]:
         pytest.skip("no Chromium on PATH: apt-get install chromium")
     with (folder / "browser.log").open("wb") as log:
         words = [program, *FLAGS, f"--user-data-dir={folder / 'profile'}", "about:blank"]
-        process = subprocess.Popen(words, stdout=log, stderr=log, start_new_session=True)
+        own = {**os.environ, "TMPDIR": str(folder)}  # else it leaves folders in /tmp when it is killed
+        process = subprocess.Popen(words, env=own, stdout=log, stderr=log, start_new_session=True)
     try:
         port = folder / "profile" / "DevToolsActivePort"
         wait_until(lambda: port.exists() and port.read_text().count("\n") >= 1, "the browser listens", 60)
