@@ -99,7 +99,11 @@ class Settings(BaseSettings):
         True, description="Record spans: kept in Redis for `surefoot trace`, exported when an OTLP endpoint is set."
     )
     trace_retention_s: int = Field(7 * 86_400, ge=60, description="How long a job's spans are kept in Redis, seconds.")
-    otlp_endpoint: str = Field("", description="OTLP/HTTP endpoint for spans, e.g. http://localhost:4318. Empty: none.")
+    otlp_endpoint: str = Field(
+        "",
+        pattern="^((https?|grpcs?)://.+)?$",
+        description="OTLP endpoint for spans, e.g. http://localhost:4318 or grpc://localhost:4317. Empty: none.",
+    )
     metrics_port: int = Field(
         0, ge=0, le=65_535, description="Port of a worker's or sweeper's /metrics and /healthz. 0 or empty: none."
     )

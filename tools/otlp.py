@@ -1,4 +1,4 @@
-"""Exports a tool server's spans by OTLP over HTTP.
+"""Exports a tool server's spans by OTLP.
 
 What leaves is an allow-list of names, numbers and kinds of errors: no arguments, answers or messages, so no secrets.
 """
@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Sequence
 
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.http import trace_exporter
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
@@ -40,10 +39,8 @@ class Bare(SpanExporter):
     """Sends spans without what is not on the list; a collector that is down is tried again after a pause."""
 
     def __init__(self, endpoint: str) -> None:
-        url = endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"
-        self._exporter = trace_exporter.OTLPSpanExporter(endpoint=url, timeout=TIMEOUT_S)
+        self._exporter = _exporter(endpoint)
         self._resume_at = 0.0
-        logging.getLogger(trace_exporter.__name__).setLevel(logging.CRITICAL)  # a collector that is down is no news
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         """Send a batch, or drop it while the collector is down."""
@@ -57,6 +54,20 @@ class Bare(SpanExporter):
     def shutdown(self) -> None:
         """Close the connection."""
         self._exporter.shutdown()
+
+
+def _exporter(endpoint: str) -> SpanExporter:
+    """By gRPC to `grpc://` (in the clear) and `grpcs://`, for which the extra otlp-grpc is installed; else by HTTP."""
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # a collector that is down is no news
+    scheme, _, address = endpoint.partition("://")
+    if scheme in {"grpc", "grpcs"}:
+        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 - an extra
+
+        return grpc.OTLPSpanExporter(endpoint=address, insecure=scheme == "grpc", timeout=TIMEOUT_S)
+    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 - one of two is loaded
+
+    url = endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"
+    return http.OTLPSpanExporter(endpoint=url, timeout=TIMEOUT_S)
 
 
 def bare(span: ReadableSpan) -> ReadableSpan:

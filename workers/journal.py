@@ -67,7 +67,8 @@ class Journal:
         Raises:
             NeedsInput: its tool asks people.
         """
-        with self._spans.tool(self._record.job_id, name, arguments, key=self._record.key(call.number)) as span:
+        tracing = self._spans.tool(self._record.job_id, name, arguments, key=self._record.key(call.number))
+        with tracing as span, self._record.telling(span):
             if call.said is not None:
                 span.set(names.ANSWERS, as_text(call.said.answers))
             try:
@@ -82,11 +83,7 @@ class Journal:
                 await self._approved(tool, arguments, call, span)
                 answer = await self._send(tool, arguments, call, timeout_s, span, by_model=by_model)
             except Unavailable as error:
-                span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(later(error)) from error
-            except Rejected as error:
-                span.fail(Kind.REJECTED, str(error))
-                raise
             except NeedsInput as asked:
                 span.asks([one["message"] for one in asked.questions])
                 raise
@@ -108,7 +105,9 @@ class Journal:
         """
         key = f"{self._record.job_id}.{step}:{past.number}"
         call = await self._replay.ask(past.tool, fingerprint(key, arguments))
-        with self._spans.tool(self._record.job_id, past.tool, arguments, key=key) as span:
+        own = self._record.key(call.number)
+        tracing = self._spans.tool(self._record.job_id, past.tool, arguments, key=key, call_id=own)
+        with tracing as span, self._record.telling(span):
             call.said = said
             try:
                 if call.row is not None and call.row.finished:
@@ -118,14 +117,15 @@ class Journal:
                     known_by = call.known_by(tool, key)
                     doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, known_by)
                     return await self._told_of(doubt, tool.lookup, span)
+                span.set(names.EFFECT, tool.effect.value)
                 begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
-                result = await sent(self._record, tool, arguments, call, begun, timeout_s, key)
-                return Known(happened=True, result=result)
+                answer = await sent(self._record, tool, arguments, call, begun, timeout_s, key)
             except NeedsInput:
                 return Known(happened=False)
             except (Unavailable, OutcomeUnknown) as error:
-                span.fail(Kind.UNAVAILABLE, str(error), Outcome.RETRY)
                 raise Stop(later(error)) from error
+            span.answer(answer)
+            return Known(happened=True, result=answer)
 
     async def shown(self, patterns: Sequence[str]) -> list[Tool]:
         """The tools of this specialist that fit, for a model to read: as the job first saw them.
@@ -199,7 +199,7 @@ class Journal:
                 return row
         asked = f"{tool.name} {as_text(arguments)}"
         message = f"it asked for {asked}, before it had asked again for {await self._shown(passed)}"
-        span.fail(Kind.DIVERGED, message)
+        self._record.failed(span, Kind.DIVERGED, message)
         raise Stop(Failed("diverged", message))
 
     async def _shown(self, row: Recorded) -> str:
@@ -227,7 +227,7 @@ class Journal:
         try:
             return await sent(self._record, tool, arguments, call, begun, timeout_s)
         except OutcomeUnknown as error:
-            span.fail(Kind.OUTCOME_UNKNOWN, str(error), Outcome.RETRY)
+            self._record.failed(span, Kind.OUTCOME_UNKNOWN, str(error), Outcome.RETRY)
             if unsafe:
                 doubt = Doubt(self._record.step, call.number, begun.sends, begun.at_ms, tool, arguments, key)
                 if (known := await self._known(doubt, tool.lookup, span)).happened:
@@ -254,27 +254,32 @@ class Journal:
         question = doubt.question()
         known = told(await self._record.answer(question.id))
         if known is None and lookup:
-            known = await self._looked_up(lookup, doubt, span)
+            known = await self._looked_up(lookup, doubt)
         if known is None:
-            span.fail(Kind.IN_DOUBT, question.prompt, Outcome.IN_DOUBT)
+            self._record.failed(span, Kind.IN_DOUBT, question.prompt, Outcome.IN_DOUBT)
             raise Stop(Parked([question]))
         return known
 
-    async def _looked_up(self, lookup: str, doubt: Doubt, span: Span) -> Known | None:
+    async def _looked_up(self, lookup: str, doubt: Doubt) -> Known | None:
         """What the look-up says; None where it cannot tell. One that fails is asked again later, at last a person.
 
         A look-up is a READ call of its own, with its own number, counted and always made anew. That it finds nothing
         says something only when the call can no longer be under way.
         """
         call = Call(lookup, fingerprint(f"{LOOK_UP} {lookup}", {"key": doubt.key}), self._replay.fresh())
+        key, about = self._record.key(call.number), {"key": doubt.key}
         try:
-            tool = await self._tools.find(lookup, (lookup,))
-            begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
-            known = told(await sent(self._record, tool, {tool.about: doubt.key}, call, begun, tool.timeout_s))
+            with self._spans.tool(self._record.job_id, lookup, about, key=key) as span, self._record.telling(span):
+                span.set(names.EFFECT, LOOK_UP)
+                tool = await self._tools.find(lookup, (lookup,))
+                begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
+                found = await sent(self._record, tool, {tool.about: doubt.key}, call, begun, tool.timeout_s)
+                span.answer(found)
         except (Unavailable, OutcomeUnknown) as error:
             return self._asked(later(error))
         except (Rejected, NeedsInput):
             return None
+        known = told(found)
         if known is not None and not known.happened and (wait_s := doubt.under_way_s(begun.at_ms)) > 0:
             return self._asked(Later(f"{lookup}: {doubt.tool.name} may still be under way", wait_s))
         return known

@@ -25,12 +25,18 @@ LOOK_S = 0.02
 
 @dataclass(eq=False)
 class Held:
-    """What one attempt holds: nothing while its claim is on its way, then a lease; `lost` says why it must stop."""
+    """What one attempt holds: nothing while its claim is on its way, then a lease; `lost` says why it must stop.
+
+    Attributes:
+        committing: how it ended is on its way to the record, whose answer says whether the step was still ours. That
+            the lease or the job has ended meanwhile is what a commit that arrived looks like.
+    """
 
     task: "asyncio.Task[object]"
     length_s: float
     lease: Lease | None = None
     lost: str = ""
+    committing: bool = False
     _sure_until: float = 0.0
     _ended: set[str] = field(default_factory=set[str])
 
@@ -48,7 +54,7 @@ class Held:
         if self.lease is None:
             return
         self._ended.discard(job_id)
-        if self.lease.job_id == job_id and not is_work(self.lease.step):
+        if self.lease.job_id == job_id and not self.committing and not is_work(self.lease.step):
             self.stop("its job has ended")
 
     def renewed(self, asked_at: float) -> None:
@@ -141,11 +147,11 @@ class Leases:
             batch, asked_at = held[start : start + MOST_AT_ONCE], time.monotonic()
             lost = set(without_loop(self._store.renew([lease for _, lease in batch])))
             for one, lease in batch:
-                if lease in lost:
+                if lease not in lost:
+                    one.renewed(asked_at)
+                elif not one.committing:
                     one.stop("its lease was lost")
                     self._on_lost()
-                else:
-                    one.renewed(asked_at)
 
     def _stop_job(self, job_id: str) -> None:
         for held in self._now():

@@ -5,7 +5,7 @@ from orchestrator.prices import Prices, UnknownPrice
 from orchestrator.state.calls import NOTHING, Cost, State
 from orchestrator.state.jobs import JobStore
 from orchestrator.telemetry import Span, Spans, names
-from orchestrator.telemetry.names import Happening, Kind, Outcome
+from orchestrator.telemetry.names import Happening, Outcome
 from orchestrator.telemetry.redaction import as_text
 from tools.effects import Effect
 from tools.outcome import OutcomeUnknown, Rejected, ToolFailure, Unavailable
@@ -35,7 +35,10 @@ class ModelCalls:
         call = await self._record.replay.ask(MODEL, prompt.asked)
         first = str(self._models.names[0]) if self._models.names else "none"
         most, key = prompt.max_tokens or self._models.max_tokens, self._record.key(call.number)
-        with self._spans.model(self._record.job_id, first, prompt.messages, max_tokens=most, key=key) as span:
+        with (
+            self._spans.model(self._record.job_id, first, prompt.messages, max_tokens=most, key=key) as span,
+            self._record.telling(span),
+        ):
             if call.row is not None and call.row.finished:
                 reply = Reply.recorded(await self._record.stored(call.number))
                 self._record.meter.replayed(MODEL)
@@ -53,7 +56,7 @@ class ModelCalls:
                 else:
                     _tell(span, reply, replayed=False)
                     return reply
-            raise _together(failures, span)
+            raise _together(failures)
 
     async def _from(
         self, name: ModelName, prompt: Prompt, call: Call, most: int, timeout_s: float, span: Span
@@ -105,13 +108,11 @@ def _tell(span: Span, reply: Reply, *, replayed: bool) -> None:
     span.end_as(Outcome.SUCCEEDED)
 
 
-def _together(failures: list[ToolFailure], span: Span) -> Exception | Stop:
+def _together(failures: list[ToolFailure]) -> Exception | Stop:
     """A no, if all say no; else the step comes back when the first of them may answer again."""
     said = "; ".join(map(str, failures))
     passing = [failure for failure in failures if not isinstance(failure, Rejected)]
     if not passing:
-        span.fail(Kind.REJECTED, said)
         return Rejected(MODEL, said)
     wait_s = min(failure.retry_after_s or 0.0 for failure in passing)
-    span.fail(Kind.UNAVAILABLE, said, Outcome.RETRY)
     return Stop(Later(said, wait_s))

@@ -1,19 +1,21 @@
 """What one attempt of a step writes down of its calls, to tools and to models, before and after each is sent."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from orchestrator.budget import named
 from orchestrator.state.calls import UNPINNED, Begun, CallStore, Cost, Pin, State
 from orchestrator.state.records import Claim
-from orchestrator.telemetry import Span
-from orchestrator.telemetry.names import Happening
+from orchestrator.telemetry import Span, names
+from orchestrator.telemetry.names import Happening, Kind, Outcome
+from tools.outcome import OutcomeUnknown, Rejected, Unavailable
 from workers.ceiling import stopped
 from workers.leases import Held
 from workers.meter import Meter
 from workers.replay import Call, Replay
-from workers.verdict import Failed, Lost, Stop
+from workers.verdict import Failed, Later, Lost, Parked, Stop, Verdict, kind_of
 
 BUSY_S = 0.05
 """How often a call asks again for the bytes that others may not use."""
@@ -105,3 +107,38 @@ class Record:
             raise Stop(Failed("budget", f"overrun: call {number} cost {what}", reason="budget"))
         if answer != "OK":
             raise Stop(Lost(f"call settled too late: {answer}"))
+
+    @contextmanager
+    def telling(self, span: Span) -> Generator[None]:
+        """Say in a call's span what goes wrong inside."""
+        try:
+            yield
+        except Rejected as error:
+            self.failed(span, Kind.REJECTED, str(error))
+            raise
+        except (Unavailable, OutcomeUnknown) as error:
+            kind = Kind.UNAVAILABLE if isinstance(error, Unavailable) else Kind.OUTCOME_UNKNOWN
+            self.failed(span, kind, str(error), Outcome.RETRY)
+            raise
+        except Stop as stop:
+            self._stopped(span, stop.verdict)
+            raise
+
+    def failed(self, span: Span, kind: Kind, message: str, outcome: Outcome = Outcome.FAILED) -> None:
+        """Say in a call's span that it failed, and at which step of how many."""
+        span.set(names.STEP_NUMBER, self.claim.number)
+        span.set(names.STEP_TOTAL, self.claim.total)
+        span.fail(kind, message, outcome)
+
+    def _stopped(self, span: Span, verdict: Verdict) -> None:
+        """What ended the attempt in this call, unless the call has said more."""
+        if span.judged:
+            return
+        if isinstance(verdict, Failed):
+            self.failed(span, kind_of(verdict.kind), verdict.message)
+        elif isinstance(verdict, Later):
+            self.failed(span, Kind.UNAVAILABLE, verdict.message, Outcome.RETRY)
+        elif isinstance(verdict, Parked) and verdict.questions[0].kind == "budget":
+            self.failed(span, Kind.BUDGET, verdict.questions[0].prompt, Outcome.WAITING)
+        else:
+            span.end_as(Outcome.WAITING if isinstance(verdict, Parked) else Outcome.CANCELLED)

@@ -47,7 +47,12 @@ LONGEST_MESSAGE = 2_000
 
 @dataclass(frozen=True)
 class Ended:
-    """What the Celery task says of the attempt; `ready` are the steps that the commit freed, with their specialists."""
+    """What the Celery task says of the attempt.
+
+    Attributes:
+        ready: the steps that the commit freed, with their specialists.
+        delay_s: when it is tried again.
+    """
 
     how: Literal["succeeded", "failed", "skipped", "retry", "waiting", "nothing"]
     message: str
@@ -82,6 +87,7 @@ class StepRun:
                     verdict = await self._perform(held)
                     if isinstance(verdict, Failed | Later) and _told_to_end():
                         raise asyncio.CancelledError  # noqa: TRY301 - a failure that is only the stop, seen by a library
+                    held.committing = True
                     return await self._commit(lease, verdict, span)
             except asyncio.CancelledError:
                 return await self._cancelled(held, claiming)
@@ -204,10 +210,10 @@ class StepRun:
         place = f"step {self.claim.number} of {self.claim.total}"
         if isinstance(verdict, Later):
             span.end_as(Outcome.RETRY)
-            return await self._retry(lease, verdict, place)
+            return await self._retry(lease, verdict, place, span)
         if isinstance(verdict, Parked):
             span.end_as(Outcome.WAITING)
-            return await self._park(lease, verdict, place)
+            return await self._park(lease, verdict, place, span)
         if isinstance(verdict, Lost):
             return Ended("nothing", f"nothing to do: {verdict.why}")
         committed = await self._workshop.steps.commit(lease, await self._ending(verdict))
@@ -221,7 +227,8 @@ class StepRun:
             if verdict.kind == "budget":
                 span.event(Happening.BUDGET_REFUSED, ceiling=verdict.message)
             span.fail(kind_of(verdict.kind), f"{place} ({self.step}): {verdict.message}")
-            return Ended("failed", f"{place} ({self.step}) failed: {verdict.kind}: {verdict.message}", committed.ready)
+            told = f"{place} ({self.step}) failed: {verdict.kind}: {verdict.message}"
+            return Ended("failed", told, committed.ready)
         span.end_as(Outcome.SUCCEEDED)
         return Ended("succeeded", f"{place} done; surefoot show {self.job_id}", committed.ready)
 
@@ -237,23 +244,25 @@ class StepRun:
                 return await self._ending(Failed("invalid data", f"the plan cannot grow: {error}"))
         return Ending("succeeded", verdict.output, growth=grown, rollback=self._attempt.rollback)
 
-    async def _retry(self, lease: Lease, later: Later, place: str) -> Ended:
+    async def _retry(self, lease: Lease, later: Later, place: str, span: Span) -> Ended:
         settings, attempt = self._workshop.settings, self.claim.attempt
         if attempt >= settings.attempts:
             failed = Failed("unavailable", f"{later.message} (attempt {attempt} of {settings.attempts})")
-            return await self._commit(lease, failed, self._span())
+            return await self._commit(lease, failed, span)
         wanted_s = backoff_s(attempt, settings.backoff_s, settings.backoff_max_s, later.at_least_s)
         delay_s = self._workshop.canvas.delay_s(wanted_s)
         why = {"kind": "unavailable", "message": later.message, "attempt": attempt, "delay_s": round(delay_s, 3)}
+        span.event(Happening.AGAIN, why=later.message, delay_s=round(delay_s, 3))
         answer = await self._workshop.steps.release(lease, delay_s=delay_s, grace_s=settings.grace_s, why=why)
         if answer != "OK":
             return Ended("nothing", f"nothing to do: {answer.lower()}")
         return Ended("retry", f"{place}: {later.message}", delay_s=delay_s)
 
-    async def _park(self, lease: Lease, parked: Parked, place: str) -> Ended:
+    async def _park(self, lease: Lease, parked: Parked, place: str, span: Span) -> Ended:
+        span.asks([question.prompt for question in parked.questions])
         answer = await self._workshop.steps.park(lease, parked.questions)
         if answer == "ANSWERED":  # between our look and the park
-            return await self._retry(lease, Later("answered meanwhile"), place)
+            return await self._retry(lease, Later("answered meanwhile"), place, span)
         if answer != "OK":
             return Ended("nothing", f"nothing to do: {answer.lower()}")
         return Ended("waiting", f"{place} waits: {'; '.join(question.prompt for question in parked.questions)}")

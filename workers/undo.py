@@ -120,7 +120,7 @@ class UndoRun(StepRun):
             verdict = Later(verdict.message)
         if isinstance(verdict, Later):
             span.end_as(Outcome.RETRY)
-            return await self._retry(lease, verdict, f"undoing {place}")
+            return await self._retry(lease, verdict, f"undoing {place}", span)
         if not isinstance(verdict, Succeeded):
             await self._give_up(why(verdict))
         committed = await self._workshop.undos.commit(lease, Undone(self._done, self._left))
@@ -128,7 +128,8 @@ class UndoRun(StepRun):
             return Ended("nothing", f"nothing to do: {committed.answer.lower()} {committed.why}")
         if self._left:
             message = f"{place}: not undone: {'; '.join(str(one['why']) for one in self._left)}"
-            span.fail(kind_of(verdict.kind if isinstance(verdict, Failed) else "rejected"), message)
+            kind = verdict.kind if isinstance(verdict, Failed) else "rejected"
+            span.fail(kind_of(kind), message)
             return Ended("failed", message, committed.ready)
         span.end_as(Outcome.SUCCEEDED)
         return Ended("succeeded", f"{place} undone; surefoot show {self.job_id}", committed.ready)

@@ -1,11 +1,13 @@
 """The spans of jobs, kept in Redis for `surefoot trace`: packed, as they make up most of what tracing writes there."""
 
+import re
 import zlib
 from collections.abc import Iterable, Mapping
 
 from orchestrator.state.client import SyncClient, without_loop
 from orchestrator.state.scripts import Scripts
 
+SPAN_ID = re.compile(rb'"span_id":"([0-9a-f]{16})"')
 MOST_PACKS = 20_000
 """A job's trace keeps its newest packs of spans."""
 FASTEST = 1
@@ -30,5 +32,13 @@ def pack(rows: Iterable[bytes]) -> bytes:
 
 
 def unpack(packs: Iterable[bytes]) -> list[bytes]:
-    """The spans of these packs, and those that were kept one by one before there were packs."""
-    return [row for one in packs for row in (one if one.startswith(b"{") else zlib.decompress(one)).split(b"\n")]
+    """The spans of these packs, and those that were kept one by one before there were packs; of each its last row.
+
+    A span that was still open when something in it was kept has a row of then, and one of its end.
+    """
+    rows: dict[bytes, bytes] = {}
+    for one in packs:
+        for row in (one if one.startswith(b"{") else zlib.decompress(one)).split(b"\n"):
+            found = SPAN_ID.search(row)
+            rows[found[1] if found else row] = row
+    return list(rows.values())

@@ -26,7 +26,7 @@ class Meters:
     def __init__(self, service: str, otlp_endpoint: str) -> None:
         self._registry = CollectorRegistry()
         readers: list[Any] = [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)]
-        if otlp_endpoint:
+        if otlp_endpoint.startswith("http"):
             readers.append(PeriodicExportingMetricReader(_Exporter(_url(otlp_endpoint), timeout=OTLP_TIMEOUT_S)))
         resource = Resource.create(
             {names.SERVICE: service, names.SERVICE_INSTANCE: f"{os.uname().nodename}-{os.getpid()}"}

@@ -30,6 +30,7 @@ class Happening(StrEnum):
     CHECKPOINT = "surefoot.checkpoint"
     BUDGET_LOW = "surefoot.budget.low"
     BUDGET_REFUSED = "surefoot.budget.refused"
+    AGAIN = "surefoot.again"
     DIVERGED = "surefoot.diverged"
     ASKED = "surefoot.asked"
     DECIDED = "surefoot.decided"

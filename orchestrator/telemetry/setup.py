@@ -42,10 +42,10 @@ class Telemetry:
         For worker processes only: publishing a task that the process does not know would leave its span open.
         """
         if self.provider is not None:
-            from opentelemetry.instrumentation.celery import CeleryInstrumentor  # noqa: PLC0415 - imports Celery
+            from orchestrator.telemetry.celery import OneRunAtATime  # noqa: PLC0415 - imports Celery
 
-            if not CeleryInstrumentor().is_instrumented_by_opentelemetry:
-                CeleryInstrumentor().instrument(tracer_provider=self.provider)
+            if not OneRunAtATime().is_instrumented_by_opentelemetry:
+                OneRunAtATime().instrument(tracer_provider=self.provider)
 
     def flush(self, timeout_s: float = STOP_PATIENCE_S) -> bool:
         """Send what is recorded; False if that did not succeed in time."""

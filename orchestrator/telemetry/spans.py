@@ -76,12 +76,19 @@ class Span:
         if self._span is not None:
             self._span.set_attribute(names.TOOL_RESULT, as_text(value))
             self._span.set_attribute(names.REPLAYED, replayed)
+            if self._judged:  # its outcome was unknown, until somebody could tell
+                self._span.set_status(StatusCode.OK)
             self.end_as(Outcome.SUCCEEDED)
 
     def asks(self, questions: Sequence[str]) -> None:
         """Record that a tool asks people these questions before it goes on, redacted and cut."""
         self.event(Happening.ASKED, questions=len(questions), prompt=as_text("; ".join(questions)))
         self.end_as(Outcome.WAITING)
+
+    @property
+    def judged(self) -> bool:
+        """Whether it was said how it ended."""
+        return self._judged
 
     def end_as(self, outcome: Outcome) -> None:
         """Say how it ended, when that is no error; an exception that passes later is not counted as one."""
@@ -207,21 +214,22 @@ class Spans:
         name = f"{names.INVOKE_AGENT} {specialist}"
         return Span(self._tracer.start_span(name, context=_within(job_id), attributes=attributes))
 
-    def tool(self, job_id: str, tool: str, arguments: Mapping[str, Any], *, key: str, effect: str = "") -> Span:
-        """One tool call, replayed or sent; the arguments are redacted and cut."""
+    def tool(self, job_id: str, tool: str, arguments: Mapping[str, Any], *, key: str, call_id: str = "") -> Span:
+        """One tool call, replayed or sent; the arguments are redacted and cut.
+
+        `key` is the key it is sent with, `call_id` its place in the journal, where that is another one.
+        """
         if self._tracer is None:
             return NOTHING
         tool = redact_text(tool)
         attributes = {
             names.OPERATION: names.EXECUTE_TOOL,
             names.TOOL: tool,
-            names.TOOL_CALL_ID: key,
+            names.TOOL_CALL_ID: call_id or key,
             names.DEDUP_KEY: key,
             names.JOB: job_id,
             names.TOOL_ARGUMENTS: as_text(arguments),
         }
-        if effect:
-            attributes[names.EFFECT] = effect
         name = f"{names.EXECUTE_TOOL} {tool}"
         return Span(self._tracer.start_span(name, context=_within(job_id), attributes=attributes))
 

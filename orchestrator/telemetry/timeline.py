@@ -35,7 +35,7 @@ def rows(trace: Trace, width: int = 110) -> Iterator[tuple[str, Node | None]]:
 def title_of(node: Node) -> str:
     """A span in a few words: what it is, which attempt, and how it ended."""
     marks: list[str] = []
-    if names.STEP_NUMBER in node.attributes:
+    if names.STEP in node.attributes:
         marks.append(position_of(node))
     if node.attributes.get(names.ATTEMPT, 1) != 1:
         marks.append(f"attempt {node.attributes[names.ATTEMPT]}")

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
-from opentelemetry.instrumentation.celery import CeleryInstrumentor
 
 from orchestrator.telemetry import Telemetry, names, traceparent
+from orchestrator.telemetry.celery import OneRunAtATime
 from orchestrator.telemetry.names import Outcome
 from tests.support.waiting import wait_until
 from tests.telemetry.collecting import Memory, new_job, recording
@@ -44,7 +44,7 @@ def traced() -> Iterator[tuple[Celery, Telemetry, Memory]]:
             with worker:
                 yield app, telemetry, memory
         finally:
-            CeleryInstrumentor().uninstrument()
+            OneRunAtATime().uninstrument()
             signals.setup_logging.disconnect(leave_logging_alone)
 
 

@@ -17,7 +17,7 @@ import pytest
 from orchestrator.telemetry import Telemetry
 from orchestrator.telemetry.batches import ROOM
 from tests.support.waiting import wait_until
-from tests.telemetry.collecting import Memory, collector, new_job, recording
+from tests.telemetry.collecting import Memory, collector, grpc_collector, new_job, recording
 
 
 def some_spans(telemetry: Telemetry, n: int, job_id: str = "") -> None:
@@ -33,8 +33,11 @@ def closed_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_a_collector_that_is_down_costs_one_log_line_and_delays_no_one(caplog: pytest.LogCaptureFixture) -> None:
-    with recording(f"http://127.0.0.1:{closed_port()}") as (telemetry, memory):
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_collector_that_is_down_costs_one_log_line_and_delays_no_one(
+    caplog: pytest.LogCaptureFixture, scheme: str
+) -> None:
+    with recording(f"{scheme}://127.0.0.1:{closed_port()}") as (telemetry, memory):
         job_id = new_job()
         began = time.monotonic()
         some_spans(telemetry, 2_000, job_id)
@@ -186,13 +189,14 @@ stop()
 
 
 def test_a_tool_server_sends_names_and_kinds_and_nothing_said() -> None:
-    with collector() as received:
+    with collector() as received, grpc_collector() as by_grpc:
         root = Path(__file__).parents[2]
-        for endpoint in (received.url, "", f"http://127.0.0.1:{closed_port()}"):
+        for endpoint in (received.url, by_grpc.url, "", f"http://127.0.0.1:{closed_port()}"):
             subprocess.run([sys.executable, "-c", SERVER, endpoint], check=True, cwd=root, timeout=30)
-        assert [(service, span.name) for service, span in received.spans] == [("flights", "tools/call search")]
-        assert b"hunter2" not in received.raw
-        assert not received.spans[0][1].events
+        for sent in (received, by_grpc):
+            assert [(service, span.name) for service, span in sent.spans] == [("flights", "tools/call search")]
+            assert b"hunter2" not in sent.raw
+            assert not sent.spans[0][1].events
 
 
 def test_a_killed_child_loses_its_own_spans_only() -> None:

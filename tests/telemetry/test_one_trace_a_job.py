@@ -1,15 +1,18 @@
 """The trace of a job: its id, its one root, what hangs where, and where it is sent."""
 
 import asyncio
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import pytest
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from orchestrator.settings import Settings, load
+from orchestrator.settings import InvalidSettings, Settings, load
 from orchestrator.telemetry import Spans, Telemetry, names, start, traceparent
 from orchestrator.telemetry.names import Happening, Kind, Outcome, Stage
-from tests.telemetry.collecting import Memory, collector, new_job, recording
+from tests.telemetry.collecting import Collector, Memory, collector, grpc_collector, new_job, recording
 
 
 def a_job(telemetry: Telemetry, job_id: str) -> None:
@@ -144,8 +147,9 @@ def test_what_was_judged_before_is_not_judged_again_by_the_exception_that_passes
         assert (span["status"], span["attributes"][names.OUTCOME]) == ("unset", "retry")
 
 
-def test_an_otlp_collector_gets_the_same_trace() -> None:
-    with collector() as received, recording(received.url) as (telemetry, memory):
+@pytest.mark.parametrize("intake", [collector, grpc_collector])
+def test_an_otlp_collector_gets_the_same_trace(intake: Callable[[], AbstractContextManager[Collector]]) -> None:
+    with intake() as received, recording(received.url) as (telemetry, memory):
         job_id = new_job()
         a_job(telemetry, job_id)
         assert telemetry.flush()
@@ -153,6 +157,14 @@ def test_an_otlp_collector_gets_the_same_trace() -> None:
         assert {service for service, _ in received.spans} == {"test"}
         sent = {span.name: span.parent_span_id.hex() for _, span in received.spans}
         assert sent == {name: span["parent_id"] for name, span in memory.spans(job_id).items()}
+
+
+def test_grpc_without_its_extra_and_an_address_of_no_kind_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc", None)
+    with pytest.raises(InvalidSettings, match=r"SUREFOOT_OTLP_ENDPOINT='grpc://there:4317': .*surefoot\[otlp-grpc\]"):
+        start(load(otlp_endpoint="grpc://there:4317"), "test")
+    with pytest.raises(InvalidSettings, match="SUREFOOT_OTLP_ENDPOINT='there:4317'"):
+        load(otlp_endpoint="there:4317")
 
 
 def test_spans_of_no_job_are_exported_and_not_kept() -> None:

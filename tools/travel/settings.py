@@ -21,7 +21,11 @@ class TravelSettings(BaseSettings):
         "", description="Bookings: sqlite:///file or postgresql://... Empty: ledger.sqlite in SUREFOOT_HOME."
     )
     tools_token: str = Field("", description="Bearer token that the tool servers ask for. Empty: none.")
-    otlp_endpoint: str = Field("", description="OTLP/HTTP endpoint for spans, e.g. http://localhost:4318. Empty: none.")
+    otlp_endpoint: str = Field(
+        "",
+        pattern="^((https?|grpcs?)://.+)?$",
+        description="OTLP endpoint for spans, e.g. http://localhost:4318 or grpc://localhost:4317. Empty: none.",
+    )
 
     @field_validator("ledger_url")
     @classmethod
