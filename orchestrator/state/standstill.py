@@ -73,17 +73,19 @@ def _causes(record: JobRecord, seen: Seen) -> Iterator[Standstill]:
 
 def _cause(record: JobRecord, step: str, seen: Seen, silent_s: float) -> Standstill:
     f, state = record.fields, record.fields[f"{step}.state"]
-    refused_ms = f.get(f"{step}.refused", "").partition(":")[2]
+    attempt, _, refused_ms = f.get(f"{step}.refused", "").partition(":")
+    unknown = attempt == f[f"{step}.try"]  # else somebody knew it meanwhile
     serve = f"start a worker that takes its queue: surefoot worker --queues {f[f'{step}.queue']}"
+    since_ms = f[f"{step}.until"] if state == "running" else refused_ms
+    if unknown:
+        cause = f"no worker that it came to knows the specialist {f[f'{step}.spec']!r}"
+        remedy = "start a worker that does, with its module in SUREFOOT_WORKFLOWS: surefoot worker"
+        return Standstill(record, step, cause, remedy, (seen.now_ms - int(since_ms)) / 1000)
     if state == "running":
-        over_s = (seen.now_ms - int(f[f"{step}.until"])) / 1000
+        over_s = (seen.now_ms - int(since_ms)) / 1000
         return Standstill(
             record, step, "its worker is gone, and nobody looks", "start a sweeper: surefoot sweeper", over_s
         )
-    if refused_ms:
-        cause = f"no worker that it came to knows the specialist {f[f'{step}.spec']!r}"
-        remedy = "start a worker that does, with its module in SUREFOOT_WORKFLOWS: surefoot worker"
-        return Standstill(record, step, cause, remedy, (seen.now_ms - int(refused_ms)) / 1000)
     if state == "retrying":
         why = decode(f[f"{step}.err"])
         cause = f"attempt {f[f'{step}.try']} is to be followed by another, and no worker takes it: {why['message']}"

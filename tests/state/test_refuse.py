@@ -2,6 +2,7 @@
 
 from orchestrator import Plan, Step
 from orchestrator.settings import load
+from orchestrator.state import keys
 from orchestrator.state.calls import Cost
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.steps import Ending, Lease
@@ -46,6 +47,32 @@ def test_when_the_time_is_over_the_job_fails_and_can_be_resumed(stores: Stores) 
     assert stores.claim(JOB, "a").fence
 
 
+def abandoned(stores: Stores, step: str) -> None:
+    """Its holder died: the lease ran out a second ago."""
+    seconds = int(stores.command("TIME")[0])
+    stores.command("HSET", keys.job(JOB), f"{step}.until", (seconds - 1) * 1_000)
+
+
+def test_where_the_only_worker_that_knew_it_died_the_job_fails_after_the_time_and_can_be_resumed(
+    stores: Stores,
+) -> None:
+    stores.open(TRIP, JOB)
+    lost = stores.claim(JOB, "a")
+    abandoned(stores, "a")
+    assert not refused(stores, 600), "the time counts from the end of its lease"
+    assert do(stores.steps.renew([lost])) == [], "its holder stood still only"
+    assert not refused(stores, 0)
+    abandoned(stores, "a")
+    assert refused(stores, 0)
+    failed = do(stores.jobs.read(JOB))
+    assert (failed.status, failed.fields["error"], failed.fields["active"]) == (JobStatus.FAILED, WHY, "0")
+    assert not refused(stores, 0)
+    assert do(stores.steps.commit(lost, Ending("succeeded", {}))).answer == "DEAD"
+    assert stores.command("ZCARD", keys.INDEXES["leases"]) == 0
+    do(stores.jobs.resume(JOB, {}, None))
+    assert stores.claim(JOB, "a").fence
+
+
 def done(stores: Stores) -> None:
     """The job has done two things, and neither is to stay."""
     stores.open(Plan([Step("a"), Step("b", after=["a"]), Step("a", "c", ["b"])]), JOB)
@@ -85,3 +112,16 @@ def test_the_undoing_of_a_step_that_somebody_holds_is_not_given_up(stores: Store
     assert do(stores.steps.refuse(JOB, work("a"), WHY, 0)) == "NOTHING", "it is not its turn"
     do(stores.undos.commit(held, Undone()))
     do(stores.undos.commit(take(stores, "a"), Undone()))
+
+
+def test_an_undoing_whose_giver_up_died_is_given_up_by_the_next(stores: Stores, server: Valkey) -> None:
+    done(stores)
+    assert do(stores.steps.refuse(JOB, work("b"), WHY, 0)) == "GIVE_UP"
+    take(stores, "b")  # and is killed before it commits
+    abandoned(stores, work("b"))
+    hasty = Unknown(load(redis_url=server.url, unknown_s=0))
+    for step in ("b", "a"):
+        hasty.refuse(f"{JOB}.undo~{step}", f"step.{step}")
+    undo = do(stores.jobs.read(JOB)).undo
+    assert (undo.pending, [one["step"] for one in undo.left]) == (0, ["b", "a", "a"])
+    assert stores.command("TTL", keys.job(JOB)) > 0

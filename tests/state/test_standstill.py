@@ -30,6 +30,17 @@ def nobody_knows_it(stores: Stores) -> None:
     stores.command("HSET", keys.job(JOB), "a.refused", f"0:{LONG_AGO}")
 
 
+def the_only_worker_that_knew_it_is_gone(stores: Stores) -> None:
+    no_sweeper_looks(stores)
+    do(stores.steps.refuse(JOB, "a", "nobody knows a", 600))
+
+
+def somebody_knew_it_after_all(stores: Stores) -> None:
+    nobody_knows_it(stores)
+    do(stores.steps.release(stores.claim(JOB, "a"), delay_s=0, grace_s=0, why={"message": "down", "delay_s": 0.5}))
+    silent(stores)
+
+
 def no_sweeper_looks(stores: Stores) -> None:
     stores.claim(JOB, "a")
     stores.command("HSET", keys.job(JOB), "a.until", LONG_AGO)
@@ -56,6 +67,16 @@ def silent(stores: Stores) -> None:
     [
         (nobody_serves_its_queue, "no worker takes it", "surefoot worker --queues a"),
         (nobody_knows_it, "no worker that it came to knows the specialist 'a'", "SUREFOOT_WORKFLOWS"),
+        (
+            the_only_worker_that_knew_it_is_gone,
+            "no worker that it came to knows the specialist 'a'",
+            "SUREFOOT_WORKFLOWS",
+        ),
+        (
+            somebody_knew_it_after_all,
+            "attempt 1 is to be followed by another, and no worker takes it: down",
+            "--queues a",
+        ),
         (no_sweeper_looks, "its worker is gone, and nobody looks", "surefoot sweeper"),
         (another_version_s_record, "its record has format 0, this version reads 1", "worker of the version"),
         (no_retry_comes, "attempt 1 is to be followed by another, and no worker takes it: down", "--queues a"),
