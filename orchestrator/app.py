@@ -279,7 +279,7 @@ class Orchestrator:
         return Job(without_loop(self._desk.find(job_id)))
 
     def jobs(self, *, status: str | None = None, tenant: str | None = None, limit: int = 50) -> list[Job]:
-        """The jobs of a status and tenant, those that changed last first."""
+        """The jobs of a status and tenant, those that changed last first; the newest 20,000 are looked through."""
         return [Job(job) for job in without_loop(self._desk.search(status, tenant, limit))]
 
     def stuck(self, *, patience_s: float = PATIENCE_S, tenant: str | None = None, limit: int = 50) -> list[Standstill]:

@@ -9,13 +9,14 @@ from orchestrator.budget import UNDO
 from orchestrator.errors import InvalidRequest, JobNotFound
 from orchestrator.plan import Plan
 from orchestrator.state import keys
+from orchestrator.state.listing import PAGE, Listing
 from orchestrator.state.records import Event, JobRecord, Question, decode, encode, in_order
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import unpack
 from orchestrator.status import JobStatus
 from orchestrator.workflow import catalogue
 
-MOST_LOOKED_AT, PAGE = 20_000, 500
+MOST_LOOKED_AT = 20_000
 
 
 def rows(
@@ -242,28 +243,25 @@ class JobStore:
         return JobStatus(status.decode())
 
     async def find(self, statuses: Iterable[JobStatus], tenant: str | None, limit: int) -> list[JobRecord]:
-        """The newest jobs of these statuses, at most `limit`; of each status the newest 20,000 are looked through."""
-        statuses, jobs = list(statuses), list[JobRecord]()
-        for first in range(0, MOST_LOOKED_AT, PAGE):
-            page = await self._newest(statuses, first)
-            for job_id in page:
-                if tenant and await self._command("HGET", keys.job(job_id), "tenant") != tenant.encode():
-                    continue
+        """Those of these statuses that changed last, at most `limit`; the newest 20,000 are looked through.
+
+        Raises:
+            InvalidRequest: `limit` is not a number from 1.
+        """
+        if limit < 1:
+            raise InvalidRequest(f"limit must be a number of jobs from 1, not {limit!r}")
+        listing, jobs = Listing(self._command, statuses), list[JobRecord]()
+        for _ in range(0, MOST_LOOKED_AT, PAGE):
+            page = await listing.page()
+            if not page:
+                break
+            mine = map(bytes.decode, await self._scripts.run("whose", tenant, *page)) if tenant else page
+            for job_id in mine:
                 with suppress(JobNotFound):  # it expired between the commands
                     jobs.append(await self.read(job_id))
                 if len(jobs) == limit:
                     return jobs
-            if not page:
-                break
         return jobs
-
-    async def _newest(self, statuses: Iterable[JobStatus], first: int) -> list[str]:
-        """One page of the jobs of these statuses, the newest first."""
-        found: list[tuple[float, str]] = []
-        for status in statuses:
-            page = await self._command("ZREVRANGE", keys.jobs(status), first, first + PAGE - 1, "WITHSCORES")
-            found += [(float(page[i + 1]), page[i].decode()) for i in range(0, len(page), 2)]
-        return [job_id for _, job_id in sorted(found, reverse=True)]
 
     async def events(self, job_id: str, after: str = "0", block_s: float = 0.0) -> list[Event]:
         """Events behind `after`; with `block_s`, waits that long for the first."""

@@ -82,6 +82,8 @@ def test_what_is_missing_is_asked_and_answered_once(app: Orchestrator) -> None:
 def test_a_job_that_is_not_there_is_said_to_be(app: Orchestrator) -> None:
     with pytest.raises(JobNotFound):
         app.job("f" * 32)
+    with pytest.raises(InvalidRequest, match="limit must be a number of jobs from 1, not 0"):
+        app.jobs(limit=0)
     with pytest.raises(InvalidRequest, match="unknown status 'lost'; one of queued"):
         app.jobs(status="lost")
 

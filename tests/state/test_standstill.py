@@ -118,15 +118,3 @@ def test_what_runs_waits_for_a_person_or_for_its_next_attempt_is_not_stuck(store
     stores.open(Plan([Step("a")]), OTHER)
     do(stores.steps.park(stores.claim(OTHER, "a"), [Question("a/day", "day", "which day?", step="a")]))
     assert found(stores, patience_s=0.0) == []
-
-
-def test_a_tenant_s_job_is_found_behind_many_of_others(stores: Stores) -> None:
-    stores.open(Plan([Step("a")]), JOB)
-    stores.command("HSET", keys.job(JOB), "tenant", "acme")
-    for number in range(1_000, 2_200):
-        other = f"{number:032x}"
-        stores.command("ZADD", keys.jobs(do(stores.jobs.status(JOB))), 9e15, other)
-        stores.command("HSET", keys.job(other), "tenant", "t")
-    listed = do(stores.jobs.find([do(stores.jobs.status(JOB))], "acme", 5))
-    assert [job.id for job in listed] == [JOB]
-    stores.command("FLUSHALL")
