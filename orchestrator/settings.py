@@ -78,7 +78,7 @@ class Settings(BaseSettings):
         2_048, ge=1, le=1_000_000, description="Most tokens of a model's answer where the call does not say, reserved."
     )
     attempts: int = Field(
-        10, ge=1, le=100, description="Attempts of one step before it fails for good: by default 1 to 2 minutes."
+        10, ge=1, le=100, description="Attempts of one step before it fails for good; with the default backoff they take 1 to 2 minutes."
     )
     backoff_s: float = Field(
         0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; half to all of each is waited."
@@ -102,7 +102,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str = Field(
         "",
         pattern="^((https?|grpcs?)://.+)?$",
-        description="OTLP endpoint for spans, e.g. http://localhost:4318 or grpc://localhost:4317. Empty: none.",
+        description="OTLP endpoint, e.g. http://localhost:4318 (spans and metrics) or grpc://localhost:4317 (spans). Empty: none.",
     )
     metrics_port: int = Field(
         0, ge=0, le=65_535, description="Port of a worker's or sweeper's /metrics and /healthz. 0 or empty: none."
