@@ -22,7 +22,11 @@ SHOWN = frozenset(
 
 
 def trace_this_process(service: str, endpoint: str) -> Callable[[], None]:
-    """Make every span of this process go to the endpoint; returns how to stop."""
+    """Make every span of this process go to the endpoint; returns how to stop.
+
+    Raises:
+        SystemExit: gRPC is asked for, and what it needs is not installed.
+    """
     provider = TracerProvider(resource=Resource.create({"service.name": service}), shutdown_on_exit=False)
     provider.add_span_processor(BatchSpanProcessor(Bare(endpoint), schedule_delay_millis=EVERY_MS))
     trace.set_tracer_provider(provider)
@@ -61,8 +65,11 @@ def _exporter(endpoint: str) -> SpanExporter:
     logging.getLogger("opentelemetry.exporter").setLevel(logging.CRITICAL)  # a collector that is down is no news
     scheme, _, address = endpoint.partition("://")
     if scheme in {"grpc", "grpcs"}:
-        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 - an extra
-
+        try:
+            from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 - an extra
+        except ImportError:
+            what = "OTLP over gRPC is not installed: pip install 'surefoot[otlp-grpc]', or name an http:// endpoint"
+            raise SystemExit(f"SUREFOOT_OTLP_ENDPOINT={endpoint!r}: {what}") from None
         return grpc.OTLPSpanExporter(endpoint=address, insecure=scheme == "grpc", timeout=TIMEOUT_S)
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 - one of two is loaded
 

@@ -4,6 +4,7 @@ import os
 from collections.abc import Callable, Iterable
 from typing import Any
 
+import structlog
 from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
@@ -18,6 +19,8 @@ from orchestrator.telemetry.metrics import TABLE, Labels
 from orchestrator.telemetry.names import Metric
 
 OTLP_TIMEOUT_S = 2.0
+REMEDY = "name an http:// endpoint in SUREFOOT_OTLP_ENDPOINT, or set SUREFOOT_METRICS_PORT"
+log = structlog.get_logger(__name__)
 
 
 class Meters:
@@ -28,6 +31,8 @@ class Meters:
         readers: list[Any] = [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)]
         if otlp_endpoint.startswith("http"):
             readers.append(PeriodicExportingMetricReader(_Exporter(_url(otlp_endpoint), timeout=OTLP_TIMEOUT_S)))
+        elif otlp_endpoint:
+            log.warning("metrics are not sent: by gRPC go spans only", endpoint=otlp_endpoint, remedy=REMEDY)
         resource = Resource.create(
             {names.SERVICE: service, names.SERVICE_INSTANCE: f"{os.uname().nodename}-{os.getpid()}"}
         )

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
+from structlog.testing import capture_logs
 
 from orchestrator.settings import load
 from orchestrator.telemetry.metrics import TABLE, Metrics, Readings, start
@@ -128,3 +129,13 @@ def test_a_collector_that_is_down_holds_nobody_up() -> None:
     ended.join(60)
     assert not ended.is_alive()
     assert isinstance(metrics, Metrics)
+
+
+def test_where_spans_go_by_grpc_it_is_said_that_metrics_do_not() -> None:
+    with capture_logs() as lines:
+        start(load(otlp_endpoint="grpc://there:4317"), "test").stop()
+        start(load(otlp_endpoint="http://127.0.0.1:9"), "test")
+    (line,) = lines
+    assert (line["log_level"], line["endpoint"]) == ("warning", "grpc://there:4317")
+    assert "metrics are not sent" in line["event"]
+    assert "SUREFOOT_METRICS_PORT" in line["remedy"]

@@ -13,6 +13,7 @@ from orchestrator.settings import InvalidSettings, Settings, load
 from orchestrator.telemetry import Spans, Telemetry, names, start, traceparent
 from orchestrator.telemetry.names import Happening, Kind, Outcome, Stage
 from tests.telemetry.collecting import Collector, Memory, collector, grpc_collector, new_job, recording
+from tools import telemetry as tool_server
 
 
 def a_job(telemetry: Telemetry, job_id: str) -> None:
@@ -163,6 +164,8 @@ def test_grpc_without_its_extra_and_an_address_of_no_kind_are_refused_by_name(mo
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc", None)
     with pytest.raises(InvalidSettings, match=r"SUREFOOT_OTLP_ENDPOINT='grpc://there:4317': .*surefoot\[otlp-grpc\]"):
         start(load(otlp_endpoint="grpc://there:4317"), "test")
+    with pytest.raises(SystemExit, match=r"SUREFOOT_OTLP_ENDPOINT='grpc://there:4317': .*surefoot\[otlp-grpc\]"):
+        tool_server.start("flights", "grpc://there:4317")
     with pytest.raises(InvalidSettings, match="SUREFOOT_OTLP_ENDPOINT='there:4317'"):
         load(otlp_endpoint="there:4317")
 
