@@ -5,6 +5,8 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
+import structlog
+
 from orchestrator.budget import named
 from orchestrator.state.calls import UNPINNED, Begun, CallStore, Cost, Pin, State
 from orchestrator.state.records import Claim
@@ -17,8 +19,11 @@ from workers.meter import Meter
 from workers.replay import Call, Replay
 from workers.verdict import Failed, Later, Lost, Parked, Stop, Verdict, kind_of
 
-BUSY_S = 0.05
-"""How often a call asks again for the bytes that others may not use."""
+log = structlog.get_logger(__name__)
+BUSY_S, LONGEST_BUSY_S = 0.05, 1.0
+"""When a call asks again for the bytes that others may not use: twice as late each time, up to the longest."""
+LEAVING_S = 2.0
+"""How long a call that is cancelled waits for its settlement, which goes on all the same."""
 
 
 class Record:
@@ -36,6 +41,7 @@ class Record:
         assert held.lease is not None
         self.claim, self.meter, self._store, self._held, self._lease = claim, meter, store, held, held.lease
         self.job_id, self.step = held.lease.job_id, held.lease.step
+        self._leaving = set[asyncio.Task[None]]()
         lease = self._lease
         self.replay = Replay((lambda: store.recall(lease)) if claim.again else None)
 
@@ -69,8 +75,12 @@ class Record:
             Stop: a ceiling is reached, the step is not ours any more, or the number is another call's.
         """
         words = (self._lease, call.number, call.asked, call.tool, cost, effect, pin)
-        while (begun := await self._store.begin(*words)).answer == "BUSY":  # noqa: ASYNC110 - others hold it elsewhere
-            await asyncio.sleep(BUSY_S)
+        wait_s = BUSY_S
+        while (begun := await self._store.begin(*words)).answer == "BUSY":
+            if wait_s == BUSY_S:
+                span.event(Happening.BUDGET_BUSY, ceiling=named("answer_bytes"))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_BUSY_S)
         if begun.first:
             span.event(Happening.TOOL_CHANGED, tool=call.tool, first=begun.first, now=pin.digest)
         if begun.over:
@@ -107,6 +117,23 @@ class Record:
             raise Stop(Failed("budget", f"overrun: call {number} cost {what}", reason="budget"))
         if answer != "OK":
             raise Stop(Lost(f"call settled too late: {answer}"))
+
+    async def leave(self, number: int, cost: Cost) -> None:
+        """Settle a call whose caller is cancelled: it may have been sent, and others may need what it holds.
+
+        Where the step is not ours any more there is nothing to do: whoever ended that settles it.
+        """
+        if not self.sure:
+            return
+        settling = asyncio.ensure_future(self.settle(number, "unknown", None, cost))
+        self._leaving.add(settling)
+        settling.add_done_callback(self._left)
+        await asyncio.wait([settling], timeout=LEAVING_S)
+
+    def _left(self, settling: asyncio.Task[None]) -> None:
+        self._leaving.discard(settling)
+        if not settling.cancelled() and (error := settling.exception()) and not isinstance(error, Stop):
+            log.warning("a cancelled call is left to the sweeper", step=self._lease.name, error=str(error))
 
     @contextmanager
     def telling(self, span: Span) -> Generator[None]:

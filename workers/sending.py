@@ -1,5 +1,6 @@
 """Sends one tool call that was begun, and settles it whatever comes of it; and says again what came of one."""
 
+import asyncio
 from dataclasses import replace
 from typing import Any
 
@@ -31,6 +32,16 @@ async def sent(
 
     A tool that asks nothing of people and yet does not answer wants to be called again with the state it gave.
     """
+    try:
+        return await _settled(record, tool, arguments, call, begun, timeout_s, key)
+    except asyncio.CancelledError:
+        await record.leave(call.number, replace(begun.cost, answer_bytes=0))
+        raise
+
+
+async def _settled(
+    record: Record, tool: Tool, arguments: dict[str, Any], call: Call, begun: Begun, timeout_s: float, key: str
+) -> Any:
     cost, number = begun.cost, call.number
     way: dict[str, Any] = {"key": key or record.key(number), "timeout_s": timeout_s, "said": call.said}
     try:

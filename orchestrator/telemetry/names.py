@@ -29,6 +29,7 @@ class Happening(StrEnum):
     VALIDATED = "surefoot.validated"
     CHECKPOINT = "surefoot.checkpoint"
     BUDGET_LOW = "surefoot.budget.low"
+    BUDGET_BUSY = "surefoot.budget.busy"
     BUDGET_REFUSED = "surefoot.budget.refused"
     AGAIN = "surefoot.again"
     DIVERGED = "surefoot.diverged"

@@ -91,11 +91,12 @@ class Play:
 
     stores: Stores
     policy: Policy = "stop"
+    answer_bytes: int = -1
     asked: list[Ask] = field(default_factory=list[Ask])
 
     def __post_init__(self) -> None:
         self.stores.command("FLUSHALL")
-        self.stores.open(Plan.chain("a"), JOB)
+        self.stores.open(Plan.chain("a"), JOB, answer_bytes=self.answer_bytes)
         self.calls = MortalStore(self.stores.scripts)
         block = {"module": "tests.replay.world", "surefoot": {"lookup": {"pay": "find_payment"}}}
         self.tools = Tools(ToolConfig.model_validate({"mcpServers": {"desk": block}}))
@@ -133,15 +134,7 @@ class Play:
     async def perform(
         self, lease: Lease, claim: Claim, script: Sequence[Ask], *, side_by_side: bool, lease_s: float
     ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        held = Held(task, lease_s)
-        held.take(lease, time.monotonic())
-        profile = Profile("a", tools=("desk.*", "inn.*"), diverged=self.policy)
-        asking = Asking(self.calls, lease, lack)
-        record = Record(self.calls, held, claim, Meter(Metrics()))
-        approvals = Approvals(profile, claim, asking, configured=False)
-        journal = Journal(record, asking, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
+        journal = self.journal(lease, claim, self.record(lease, claim, lease_s))
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):
@@ -151,6 +144,19 @@ class Play:
                 await self.call(journal, ask)
         if (failed := await journal.left_out()) is not None:
             raise Stop(failed)
+
+    def record(self, lease: Lease, claim: Claim, lease_s: float = 60) -> Record:
+        task = asyncio.current_task()
+        assert task is not None
+        held = Held(task, lease_s)
+        held.take(lease, time.monotonic())
+        return Record(self.calls, held, claim, Meter(Metrics()))
+
+    def journal(self, lease: Lease, claim: Claim, record: Record) -> Journal:
+        profile = Profile("a", tools=("desk.*", "inn.*"), diverged=self.policy)
+        asking = Asking(self.calls, lease, lack)
+        approvals = Approvals(profile, claim, asking, configured=False)
+        return Journal(record, asking, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
 
     def call(self, journal: Journal, ask: Ask) -> Awaitable[Any]:
         self.asked.append(ask)

@@ -1,5 +1,6 @@
 """Tools in this process whose effects are counted, and which lose answers, are away or see their caller die as told."""
 
+import asyncio
 import random
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,6 +27,7 @@ class World:
         sent: key -> what was asked with it.
         effects: (tool, item, key), in order.
         losing: every call is lost on its way.
+        silent: items that are looked for and never found; `reached` is set then.
     """
 
     rolled: random.Random = field(default_factory=random.Random)
@@ -33,6 +35,8 @@ class World:
     sent: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
     effects: list[tuple[str, str, str]] = field(default_factory=list[tuple[str, str, str]])
     losing: bool = False
+    silent: str = ""
+    reached: asyncio.Event = field(default_factory=asyncio.Event)
 
     def receive(self, name: str, item: str, key: str) -> None:
         assert self.sent.setdefault(key, (name, item)) == (name, item), f"{key} stands for two questions"
@@ -63,6 +67,9 @@ world = World()
 async def search(item: str, key: str) -> dict[str, Any]:
     """Find something."""
     world.receive("search", item, key)
+    if item in world.silent:
+        world.reached.set()
+        await asyncio.Event().wait()
     world.fault([Unavailable("search", "away"), OutcomeUnknown("search", "lost"), Died()])
     return {"found": item}
 

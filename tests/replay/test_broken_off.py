@@ -1,0 +1,90 @@
+"""A call whose caller waits no more gives back what its answer held; who needs it asks ever more seldom."""
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orchestrator.state.calls import Cost
+from orchestrator.state.client import without_loop as do
+from orchestrator.state.steps import Lease
+from orchestrator.telemetry import Span
+from orchestrator.telemetry.names import Happening
+from orchestrator.workflow import Profile, catalogue
+from tests.replay import world as module
+from tests.replay.test_any_replay import JOB, Play
+from tests.replay.world import World
+from tests.state.conftest import Stores, stores_on
+from tests.support.valkey import valkey
+from workers.replay import Call
+
+WANTED = Cost(answer_bytes=1_000)
+
+
+@pytest.fixture(scope="module")
+def stores() -> Iterator[Stores]:
+    catalogue.profiles["a"] = Profile("a")
+    with valkey() as server:
+        one = stores_on(server.url)
+        yield one
+        one.client.close()
+
+
+def test_a_call_that_is_cancelled_lets_the_next_one_go_at_once(stores: Stores) -> None:
+    play, module.world = Play(stores, answer_bytes=1_000), World(silent="A")
+    claim = do(stores.steps.claim(JOB, "a"))
+    lease = Lease(JOB, "a", claim.fence)
+
+    async def hedge() -> Any:
+        journal = play.journal(lease, claim, play.record(lease, claim))
+        slow = asyncio.ensure_future(play.call(journal, ("search", "A")))
+        await module.world.reached.wait()  # it was sent, and holds all bytes that the job has
+        slow.cancel()
+        await asyncio.wait([slow])
+        assert slow.cancelled()
+        async with asyncio.timeout(60):
+            return await play.call(journal, ("search", "B"))
+
+    assert asyncio.run(hedge()) == {"found": "B"}
+    assert [(call["number"], call["state"]) for call in do(stores.jobs.calls(JOB))] == [(1, "unknown"), (2, "done")]
+    spend = do(stores.jobs.read(JOB)).spend
+    assert (spend.tool_calls.spent, spend.answer_bytes.spent, spend.answer_bytes.reserved) == (
+        2,
+        len('{"found":"B"}'),
+        0,
+    )
+
+
+class Told(Span):
+    """Notes what happens in it."""
+
+    def __init__(self) -> None:
+        super().__init__(None)
+        self.events = list[tuple[Happening, dict[str, Any]]]()
+
+    def event(self, what: Happening, **said: Any) -> None:
+        self.events.append((what, said))
+
+
+def test_who_waits_for_bytes_says_so_once_and_asks_ever_more_seldom(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = Play(stores, answer_bytes=1_000)
+    claim = do(stores.steps.claim(JOB, "a"))
+    lease, span, waits = Lease(JOB, "a", claim.fence), Told(), list[float]()
+
+    async def wait(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 8:
+            await play.calls.settle(lease, 1, "unknown", None, Cost())
+
+    async def two() -> None:
+        record = play.record(lease, claim)
+        await record.begin(Call("desk.x", "p", 1), WANTED, "read", span)
+        monkeypatch.setattr(asyncio, "sleep", wait)
+        await record.begin(Call("desk.x", "q", 2), WANTED, "read", span)
+
+    asyncio.run(two())
+    assert waits == [0.05, 0.1, 0.2, 0.4, 0.8, 1.0, 1.0, 1.0]
+    assert span.events == [(Happening.BUDGET_BUSY, {"ceiling": "answer bytes"})]
