@@ -50,22 +50,24 @@ class Asking:
         """`lack` ends the attempt, which cannot go on without answers to these questions."""
         self._store, self._lease, self._lack, self.step = store, lease, lack, lease.step
         self._busy = dict[asyncio.Future[None], asyncio.Task[Any] | None]()
+        self._looking = set[asyncio.Future[None]]()
         self._lacking: list[Question] = []
         self._approvals = Counter[str]()
 
     @contextmanager
-    def beside(self) -> Generator[None]:
+    def beside(self) -> Generator[asyncio.Future[None]]:
         """What the step does meanwhile: who lacks an answer waits for it, so that all is asked at once."""
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._busy[over] = asyncio.current_task()
         try:
-            yield
+            yield over
         finally:
             self._over(over)
 
     async def answers(self, questions: Sequence[Question]) -> dict[str, Any]:
         """Answers by question id; where one is open the step is parked, with all that is asked side by side."""
-        with self.beside():
+        with self.beside() as looking:
+            self._looking.add(looking)
             known = await self._store.answers(self._lease, [question.id for question in questions])
         lacking = [question for question in questions if question.id not in known]
         if not lacking:
@@ -74,13 +76,15 @@ class Asking:
         asks = asyncio.current_task()
         for over in [over for over, task in self._busy.items() if task is asks]:
             self._over(over)  # who asks is not waited for, whatever it was doing
-        while self._busy:
-            await asyncio.wait(self._busy)
+        waits_for = set(self._busy)  # not for what they do next: who goes from call to call would never be over
+        while waits_for := waits_for & self._busy.keys() | self._looking:  # but for what they ask next
+            await asyncio.wait(waits_for)
         return await self._lack(self._lacking)
 
     def _over(self, over: asyncio.Future[None]) -> None:
         if over in self._busy:
             del self._busy[over]
+            self._looking.discard(over)
             over.set_result(None)
 
     async def ask(self, what: str | type[BaseModel], prompt: str, example: Any, patience: Patience) -> Any:

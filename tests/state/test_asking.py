@@ -105,6 +105,25 @@ def test_what_is_asked_side_by_side_is_asked_at_once(step: Step) -> None:
     assert step.attempt(both) == [1, 2, 3]
 
 
+def test_who_goes_from_call_to_call_holds_no_question_back_and_what_it_asks_next_is_asked_too(step: Step) -> None:
+    async def restless(asking: Asking) -> None:
+        while True:
+            with asking.beside():
+                await asyncio.sleep(0)
+
+    async def asks_behind_a_call(asking: Asking) -> Any:
+        with asking.beside():
+            await asyncio.sleep(0)
+        return await asking.ask("two", "", None, ANY_TIME)
+
+    async def all_three(asking: Asking) -> Any:
+        async with asyncio.timeout(60):
+            one = asking.ask("one", "", None, ANY_TIME)
+            return await asyncio.gather(restless(asking), asks_behind_a_call(asking), one)
+
+    assert {question.field for question in step.attempt(all_three)} == {"one", "two"}
+
+
 def test_an_approval_is_for_exactly_these_details_and_survives_attempts(step: Step) -> None:
     async def book(asking: Asking, usd: int, hotel: str = "Ritz") -> Any:
         return await asking.approve("book it?", {"hotel": hotel, "usd": usd}, None)
