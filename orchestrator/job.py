@@ -60,8 +60,12 @@ class AsyncJob:
         return (await self.record()).answered
 
     async def calls(self) -> list[dict[str, Any]]:
-        """Its journal of tool calls."""
-        return await self._desk.jobs.calls(self.id)
+        """Its journal of tool calls; what only a tool's server may read is left out."""
+        calls = await self._desk.jobs.calls(self.id)
+        for call in calls:
+            if call["state"] == "asked":
+                del call["out"]["request_state"]
+        return calls
 
     async def spans(self) -> list[bytes]:
         """Its trace: spans as JSON objects."""

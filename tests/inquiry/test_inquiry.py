@@ -84,7 +84,7 @@ def test_the_trace_shows_question_and_continuation_and_nobody_sees_secret_or_sta
     assert (event["name"], event["attributes"]["prompt"][:19]) == ("surefoot.asked", "Which room for bed?")
 
     shown = house.surefoot("show", job.id) + house.surefoot("show", job.id, "--json")
-    everything = shown + house.surefoot("trace", job.id) + "".join(map(str, [*job.spans, *job.events()]))
+    everything = shown + house.surefoot("trace", job.id) + "".join(map(str, [*job.spans, *job.events(), *job.calls]))
     assert "double" in shown
     assert "hunter2" not in everything
     assert len(state) > 100
