@@ -12,7 +12,6 @@ from orchestrator.workflow import Profile
 from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool, ToolServers
-from tools.way import Said
 from workers.approval import Approvals
 from workers.asking import Asking
 from workers.cost import cost_of
@@ -90,42 +89,6 @@ class Journal:
             span.answer(answer)
             self._approvals.told(name, answer)
             return answer
-
-    async def again(
-        self, past: Recorded, step: str, arguments: dict[str, Any], timeout_s: float, said: Said | None
-    ) -> Known:
-        """What became of a call that another step left unsettled.
-
-        It is sent once more, with the key it had and what people had `said`, unless its tool is UNSAFE: then the
-        look-up is asked. Nobody is asked for more: a tool that asks has not done it.
-
-        Raises:
-            Rejected: the tool says no, so it never happened.
-            Stop: nobody can tell now (Later), or ever (Parked).
-        """
-        key = f"{self._record.job_id}.{step}:{past.number}"
-        call = await self._replay.ask(past.tool, fingerprint(key, arguments))
-        own = self._record.key(call.number)
-        tracing = self._spans.tool(self._record.job_id, past.tool, arguments, key=key, call_id=own)
-        with tracing as span, self._record.telling(span):
-            call.said = said
-            try:
-                if call.row is not None and call.row.finished:
-                    return Known(happened=True, result=await self._replayed(call.row, span))
-                tool = await self._tools.find(past.tool, self._profile.tools)
-                if tool.effect is Effect.UNSAFE:
-                    known_by = call.known_by(tool, key)
-                    doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, known_by)
-                    return await self._told_of(doubt, tool.lookup, span)
-                span.set(names.EFFECT, tool.effect.value)
-                begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
-                answer = await sent(self._record, tool, arguments, call, begun, timeout_s, key)
-            except NeedsInput:
-                return Known(happened=False)
-            except (Unavailable, OutcomeUnknown) as error:
-                raise Stop(later(error)) from error
-            span.answer(answer)
-            return Known(happened=True, result=answer)
 
     async def shown(self, patterns: Sequence[str]) -> list[Tool]:
         """The tools of this specialist that fit, for a model to read: as the job first saw them.

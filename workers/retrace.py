@@ -34,6 +34,7 @@ from workers.specialist import Specialist
 from workers.verdict import Failed, Later, Lost, Parked, Stop, Verdict, problems
 
 if TYPE_CHECKING:
+    from workers.undo import UndoJournal
     from workers.workshop import Workshop
 
 STILL_S = 0.2
@@ -61,7 +62,7 @@ class Past(Journal):
         waiting: how many wait for something new.
     """
 
-    present: Journal
+    present: "UndoJournal"
 
     def __init__(self, *shared: Any, last: bool) -> None:
         super().__init__(*shared, last=last)
@@ -147,7 +148,7 @@ class Retrace(Attempt):
         past = Held(held.task, held.length_s, Lease(held.lease.job_id, step, ""))
         return cls(shop, past, dataclasses.replace(claim, again=True), specialist.profile, float("inf"))
 
-    async def entries(self, specialist: Specialist, present: Journal) -> tuple[list[Entry], list[Entry]]:
+    async def entries(self, specialist: Specialist, present: "UndoJournal") -> tuple[list[Entry], list[Entry]]:
         """What it asks to be remembered, and the effects of which nobody can tell how to undo them.
 
         Raises:

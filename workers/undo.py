@@ -5,21 +5,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.state import keys
-from orchestrator.state.calls import Cost, Pin
+from orchestrator.state.calls import Cost, Pin, Recorded
 from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
 from orchestrator.state.undo import Entry, Undone, not_undone
-from orchestrator.telemetry import Span
+from orchestrator.telemetry import Span, names
 from orchestrator.telemetry.names import Outcome
-from tools.outcome import Rejected
+from tools.effects import Effect
+from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 from tools.servers import Tool
+from tools.way import Said
 from workers.attempt import Attempt
+from workers.doubt import Doubt, Known
 from workers.journal import Journal
-from workers.replay import Call
+from workers.replay import Call, fingerprint
 from workers.retrace import Retrace, why
 from workers.run import Ended, StepRun
+from workers.sending import sent
 from workers.specialist import Specialist
-from workers.verdict import Failed, Later, Lost, Parked, Stop, Succeeded, Verdict, kind_of
+from workers.verdict import Failed, Later, Lost, Parked, Stop, Succeeded, Verdict, kind_of, later
 
 if TYPE_CHECKING:
     from workers.workshop import Workshop
@@ -34,6 +38,59 @@ class UndoJournal(Journal):
     async def _approved(self, tool: Tool, arguments: dict[str, Any], call: Call, span: Span) -> None:
         """Nobody is asked: what undoes a step was decided when the step was allowed."""
 
+    async def again(
+        self, past: Recorded, step: str, arguments: dict[str, Any], timeout_s: float, said: Said | None
+    ) -> Known:
+        """What became of a call that another step left unsettled.
+
+        It is sent once more, with the key it had and what people had `said`, unless its tool is UNSAFE: then the
+        look-up is asked. Nobody is asked for more: a tool that asks has not done it. One that asks nothing, and only
+        wants to be called again, is.
+
+        Raises:
+            Rejected: the tool says no, so it never happened.
+            Stop: nobody can tell now (Later), or ever (Parked).
+        """
+        key = f"{self._record.job_id}.{step}:{past.number}"
+        call = await self._replay.ask(past.tool, fingerprint(key, arguments))
+        call.said = said
+        while True:
+            try:
+                return await self._once_more(past, step, arguments, timeout_s, call, key)
+            except NeedsInput as asked:
+                if asked.questions:
+                    return Known(happened=False)
+                first = call.said.key if call.said else key
+                call = self._replay.continuation(call, Said({}, asked.request_state, first))
+                key = self._record.key(call.number)
+
+    async def _once_more(
+        self, past: Recorded, step: str, arguments: dict[str, Any], timeout_s: float, call: Call, key: str
+    ) -> Known:
+        """Send it with this key, or look it up.
+
+        Raises:
+            NeedsInput: its tool asks, or wants to be called again.
+        """
+        own = self._record.key(call.number)
+        tracing = self._spans.tool(self._record.job_id, past.tool, arguments, key=key, call_id=own)
+        with tracing as span, self._record.telling(span):
+            if call.row is not None and call.row.finished:
+                return Known(happened=True, result=await self._replayed(call.row, span))
+            try:
+                tool = await self._tools.find(past.tool, self._profile.tools)
+                if tool.effect is Effect.UNSAFE:
+                    known_by = call.known_by(tool, key)
+                    doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, known_by)
+                    return await self._told_of(doubt, tool.lookup, span)
+                span.set(names.EFFECT, tool.effect.value)
+                begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span)
+                answer = await sent(self._record, tool, arguments, call, begun, timeout_s, key)
+            except (Unavailable, OutcomeUnknown) as error:
+                raise Stop(later(error)) from error
+            span.answer(answer)
+            return Known(happened=True, result=answer)
+
     def _pin(self, tool: Tool, *, by_model: bool) -> Pin:
         """What was done is undone, though the tool is described otherwise by now."""
         return replace(super()._pin(tool, by_model=by_model), refuse=False)
@@ -43,6 +100,7 @@ class Undoing(Attempt):
     """One attempt of undoing a step."""
 
     journals = UndoJournal
+    _journal: UndoJournal
 
     async def lack(self, questions: Sequence[Question]) -> Any:
         """Nobody is asked while a job is undone: what asks people is left."""

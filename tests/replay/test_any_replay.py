@@ -9,7 +9,7 @@ import time
 from collections import Counter
 from collections.abc import Awaitable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -42,6 +42,7 @@ from workers.verdict import Failed, Parked, Stop
 JOB = "0" * 31 + "7"
 EFFECTS = {"book", "pay", "send", *ROUNDS}
 Ask = tuple[str, str]
+Made = TypeVar("Made", bound=Journal)
 Policy = Literal["stop", "recorded"]
 SIMPLE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 asks = st.tuples(st.sampled_from(["search", "book", "pay", "send", *ROUNDS]), st.sampled_from("AB"))
@@ -152,11 +153,11 @@ class Play:
         held.take(lease, time.monotonic())
         return Record(self.calls, held, claim, Meter(Metrics()))
 
-    def journal(self, lease: Lease, claim: Claim, record: Record) -> Journal:
+    def journal(self, lease: Lease, claim: Claim, record: Record, kind: type[Made] = Journal) -> Made:
         profile = Profile("a", tools=("desk.*", "inn.*"), diverged=self.policy)
         asking = Asking(self.calls, lease, lack)
         approvals = Approvals(profile, claim, asking, configured=False)
-        return Journal(record, asking, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
+        return kind(record, asking, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
 
     def call(self, journal: Journal, ask: Ask) -> Awaitable[Any]:
         self.asked.append(ask)

@@ -105,10 +105,13 @@ FORM = {"type": "object", "properties": {"round": {"type": "integer"}}, "require
 
 
 class Inn:
-    """Its tools ask people before they act: `stay` (KEYED) and `wire` (UNSAFE) once, `tour` (KEYED) twice."""
+    """Its tools ask people before they act: `stay` (KEYED) and `wire` (UNSAFE) once, `tour` (KEYED) twice.
+
+    `queue` (KEYED) asks nothing: it wants to be called again, with what it said.
+    """
 
     def __init__(self) -> None:
-        effects = {"stay": Effect.KEYED, "tour": Effect.KEYED, "wire": Effect.UNSAFE}
+        effects = {"stay": Effect.KEYED, "tour": Effect.KEYED, "wire": Effect.UNSAFE, "queue": Effect.KEYED}
         item = {"type": "object", "properties": {"item": {"type": "string"}}}
         self._tools = {
             name: described("inn", Signature(name, None, item), Extras.model_validate({}), effect, self, 10_000)
@@ -128,6 +131,11 @@ class Inn:
         """Act when all was asked and answered; what it wants to know was told by its state."""
         name, item = tool.name.partition(".")[2], arguments["item"]
         told = int(way.said.request_state or 0) if way.said else 0
+        if name == "queue":
+            if way.said is None:
+                raise NeedsInput(tool.name, [], "1")
+            assert way.said.request_state == "1"
+            return world.call(name, item, way.key, keyed=True)
         if way.said and way.said.answers != {"k": {"round": told}}:
             raise Rejected(tool.name, f"an answer to another question: {way.said}")
         if told == ROUNDS[name]:
