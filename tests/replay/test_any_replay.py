@@ -238,7 +238,7 @@ def test_who_asks_the_same_again_never_diverges_and_ends(
     play = Play(stores)
     module.world = World(random.Random(seed), 0.2)
     ended = ""
-    for _ in range(60):
+    for _ in range(300):  # with bad luck it takes more than 60
         ended = play.attempt(script, side_by_side=side_by_side)
         play.check()
         assert ended != "diverged"
