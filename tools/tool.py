@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Any, Protocol, cast
@@ -73,7 +73,6 @@ class Tool:
         Raises:
             Rejected: names each wrong field.
         """
-        self.verify()
         for what, schema in (("input", self.arguments), ("output", self.answers)):
             if isinstance(schema, InvalidSchema):
                 raise Rejected(self.name, f"its server gives it an {what} schema that cannot be used: {schema}")
@@ -169,8 +168,13 @@ def described(server: str, listed: "Listed", extras: Extras, effect: Effect, cal
         about=about,
         pin=extras.pin,
         known=extras.digests.get(listed.name, "") if extras.digests else None,
-        approval=next((rule for glob, rule in extras.approve.items() if fnmatchcase(listed.name, glob)), None),
+        approval=stricter([rule for glob, rule in extras.approve.items() if fnmatchcase(listed.name, glob)]),
     )
+
+
+def stricter(rules: Collection[Approval | None]) -> Approval | None:
+    """The rule that counts where several fit."""
+    return "always" if "always" in rules else "copied" if "copied" in rules else None
 
 
 def digest(listed: "Listed") -> str:

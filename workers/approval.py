@@ -6,9 +6,10 @@ from typing import Any
 
 from orchestrator.state.records import Claim, Question
 from orchestrator.workflow import Profile
+from tools.config import Approval
 from tools.effects import Effect
 from tools.outcome import Rejected
-from tools.tool import Tool
+from tools.tool import Tool, stricter
 from workers.asking import Asking
 from workers.provenance import Provenance
 from workers.replay import Call
@@ -31,6 +32,11 @@ class Approvals:
         if self._provenance is not None:
             self._provenance.tool(tool, answer)
 
+    def shown(self, tool: Tool) -> None:
+        """A model reads this of a tool."""
+        if self._provenance is not None:
+            self._provenance.shown(tool.name, tool.description, tool.input_schema)
+
     def person(self, answer: Any) -> None:
         """A person answered this."""
         if self._provenance is not None:
@@ -39,7 +45,8 @@ class Approvals:
     async def ask(self, tool: Tool, arguments: Mapping[str, Any], call: Call) -> None:
         """Have a person approve exactly these arguments, if a rule says so; the step is parked until then.
 
-        A call has one number, and a yes counts for one number: never for a second call with the same arguments.
+        The second time an attempt calls the same with the same arguments is another question: a yes is for one call.
+        It is not the call's number that tells them apart: a call that is held has none yet that stays.
 
         Raises:
             Rejected: the person says no.
@@ -51,9 +58,10 @@ class Approvals:
         if rule == "copied" and not copied:
             return
         said = "; ".join(f"{value[:SHOWN]!r} comes from {source}" for value, source in copied.items())
+        field = f"approve-call-{call.asked}-{call.nth}"
         question = Question(
-            f"{self._asking.step}/call-{call.number}-{call.asked}",
-            f"approve-call-{call.number}",
+            f"{self._asking.step}/{field}",
+            field,
             f"call {tool.name} with these arguments?{f' {said}' if said else ''}",
             "approval",
             self._asking.step,
@@ -63,7 +71,6 @@ class Approvals:
         if not await self._asking.one(question):
             raise Rejected(tool.name, "a person did not approve this call with these arguments")
 
-    def _rule(self, tool: Tool) -> str | None:
+    def _rule(self, tool: Tool) -> Approval | None:
         """Who is stricter wins."""
-        rules = {rule for glob, rule in self._rules.items() if fnmatchcase(tool.name, glob)} | {tool.approval}
-        return "always" if "always" in rules else "copied" if "copied" in rules else None
+        return stricter([tool.approval, *(rule for glob, rule in self._rules.items() if fnmatchcase(tool.name, glob))])

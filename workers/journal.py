@@ -6,7 +6,7 @@ from typing import Any
 from orchestrator.prices import Prices
 from orchestrator.state.calls import LOOK_UP, NOTHING, Cost, Pin, Recorded
 from orchestrator.telemetry import Span, Spans, names
-from orchestrator.telemetry.names import Happening, Kind, Outcome
+from orchestrator.telemetry.names import Kind, Outcome
 from orchestrator.telemetry.redaction import as_text
 from orchestrator.workflow import Profile
 from tools.effects import Effect
@@ -15,6 +15,7 @@ from tools.servers import Tool, ToolServers
 from workers.approval import Approvals
 from workers.asking import Asking
 from workers.cost import cost_of
+from workers.divergence import Divergence
 from workers.doubt import Doubt, Known, told
 from workers.inquiry import Inquiry
 from workers.record import Record
@@ -24,7 +25,13 @@ from workers.verdict import Failed, Later, Parked, Stop, later
 
 
 class Journal:
-    """Calls tools for one attempt of one step."""
+    """Calls tools for one attempt of one step.
+
+    Attributes:
+        minds: a tool that is another one now may be refused.
+    """
+
+    minds = True
 
     def __init__(
         self,
@@ -42,6 +49,7 @@ class Journal:
         self._record, self._asking = record, asking
         self._tools, self._prices, self._spans = tools, prices, spans
         self._profile, self._last, self._replay, self._approvals = profile, last, record.replay, approvals
+        self._divergence = Divergence(record, profile.diverged)
 
     async def call(self, name: str, arguments: dict[str, Any], timeout_s: float, *, by_model: bool = False) -> Any:
         """One call. Where its tool asks people first, the step waits for them, and another call goes on with it.
@@ -73,18 +81,21 @@ class Journal:
             try:
                 if call.row is not None and call.row.finished:
                     return await self._replayed(call.row, span)
-                tool = await self._tools.find(name, self._profile.tools)
-                tool.check(arguments)
+                tool = await self._found(name, arguments, call)
                 span.set(names.EFFECT, tool.effect.value)
                 new = call.row is None or call.row.state == "unsent"
-                if new and (row := await self._otherwise(call, tool, arguments, span)) is not None:
+                if new and (row := await self._divergence.otherwise(call, tool, arguments, span)) is not None:
                     return await self._replayed(row, span)
-                await self._approved(tool, arguments, call, span)
+                if not call.followed:
+                    await self._approved(tool, arguments, call, span)
                 answer = await self._send(tool, arguments, call, timeout_s, span, by_model=by_model)
             except Unavailable as error:
                 raise Stop(later(error)) from error
             except NeedsInput as asked:
                 span.asks([one["message"] for one in asked.questions])
+                raise
+            except Rejected as no:
+                self._approvals.told(name, str(no))
                 raise
             span.answer(answer)
             self._approvals.told(name, answer)
@@ -104,6 +115,7 @@ class Journal:
         for tool in tools:
             if tool.name in changed and tool.pin != "note":
                 raise tool.changed(changed[tool.name])
+            self._approvals.shown(tool)
         return tools
 
     async def _allowed(self, patterns: Sequence[str]) -> list[Tool]:
@@ -114,10 +126,7 @@ class Journal:
 
     async def left_out(self) -> Failed | None:
         """Why a step that thinks it has succeeded has not: an effect is on record that it did not ask for again."""
-        outstanding = await self._replay.outstanding() if self._record.claim.again else []
-        if not outstanding:
-            return None
-        return Failed("diverged", f"it ended without asking for {await self._shown(outstanding[0])}")
+        return await self._divergence.left_out()
 
     async def _replayed(self, row: Recorded, span: Span) -> Any:
         """What is on record, without touching tool or budget."""
@@ -129,6 +138,19 @@ class Journal:
         self._approvals.told(row.tool, value)
         return value
 
+    async def _found(self, name: str, arguments: dict[str, Any], call: Call) -> Tool:
+        """The tool, if it may be called so; of what may have been sent, nobody but the tool itself says no."""
+        try:
+            tool = await self._tools.find(name, self._profile.tools)
+            if self.minds and not call.followed:
+                tool.verify()
+            tool.check(arguments)
+        except Rejected as no:
+            if call.followed:
+                raise Stop(later(no)) from no
+            raise
+        return tool
+
     async def _approved(self, tool: Tool, arguments: dict[str, Any], call: Call, span: Span) -> None:
         """A call may need a person's yes; a no is kept as the call's answer, so that it is one on every attempt.
 
@@ -139,36 +161,12 @@ class Journal:
         try:
             await self._approvals.ask(tool, arguments, call)
         except Rejected as no:
-            await self._record.begin(call, NOTHING, tool.effect.value, span)
+            await self._record.begin(call, NOTHING, Effect.READ.value, span)  # killed here, it is nothing to undo
             await self._record.settle(call.number, "rejected", str(no), NOTHING)
             raise
         except Stop:
             span.end_as(Outcome.WAITING)
             raise
-
-    async def _otherwise(self, call: Call, tool: Tool, arguments: dict[str, Any], span: Span) -> Recorded | None:
-        """A question that was certainly never sent: may it be? Answers what on record stands for it."""
-        outstanding = await self._replay.outstanding() if tool.effect is not Effect.READ else []
-        passed = outstanding[0] if outstanding else self._replay.passed
-        if passed is None:
-            return None
-        span.event(Happening.DIVERGED, recorded=f"{passed.tool} as call {passed.number}")
-        if not outstanding:
-            return None
-        if self._profile.diverged == "recorded":
-            done = (row for row in outstanding if row.tool == tool.name and row.state == "done")
-            if (row := next(done, None)) is not None:
-                self._replay.take(call, row)
-                return row
-        asked = f"{tool.name} {as_text(arguments)}"
-        message = f"it asked for {asked}, before it had asked again for {await self._shown(passed)}"
-        self._record.failed(span, Kind.DIVERGED, message)
-        raise Stop(Failed("diverged", message))
-
-    async def _shown(self, row: Recorded) -> str:
-        """A call on record, for people."""
-        answer = f", answer {as_text(await self._record.stored(row.number))}" if row.state == "done" else ""
-        return f"{row.tool}, which an earlier attempt had asked as call {row.number} ({row.state}{answer})"
 
     async def _send(
         self, tool: Tool, arguments: dict[str, Any], call: Call, timeout_s: float, span: Span, *, by_model: bool
@@ -235,6 +233,7 @@ class Journal:
             with self._spans.tool(self._record.job_id, lookup, about, key=key) as span, self._record.telling(span):
                 span.set(names.EFFECT, LOOK_UP)
                 tool = await self._tools.find(lookup, (lookup,))
+                tool.verify()
                 begun = await self._record.begin(call, self._cost(tool), LOOK_UP, span)
                 found = await sent(self._record, tool, {tool.about: doubt.key}, call, begun, tool.timeout_s)
                 span.answer(found)
@@ -254,7 +253,7 @@ class Journal:
 
     def _pin(self, tool: Tool, *, by_model: bool) -> Pin:
         """What an operator has read and wrote down needs no other pin."""
-        refuse = tool.pin == "all" or (tool.pin == "agents" and by_model)
+        refuse = self.minds and (tool.pin == "all" or (tool.pin == "agents" and by_model))
         return Pin(tool.digest if tool.known is None else "", refuse)
 
     def _cost(self, tool: Tool) -> Cost:

@@ -4,6 +4,9 @@ The rule is short, so that a person who is asked can follow it. Case, spaces and
 the arguments is copied if an answer has it, or if it has the whole of an answer's longer value in it, or if an answer
 has one of its words with a digit or an @: the number of an account, a price, an address. It is not, if the request or a
 person's answer has it too. What is short is in every text, and is nobody's: three letters, two digits.
+
+Comparing takes the worker's time, so only so much of what tools have answered is kept. Nobody knows what the rest says:
+from then on each value counts as copied from it that no person has said.
 """
 
 import re
@@ -13,7 +16,10 @@ from typing import Any, cast
 
 LETTERS, DIGITS, LONG = 4, 3, 6
 """Fewer characters, of a word or of a number, are nobody's; so many make a longer value."""
+MOST_TEXTS, MOST_CHARACTERS = 20_000, 4_000_000
+"""What is kept of all that tools answered to one attempt."""
 NUMBER = re.compile(r"\d[\d.,:/-]*")
+PUNCTUATION = re.compile(r"[\W_]+")
 
 
 class Provenance:
@@ -23,6 +29,7 @@ class Provenance:
         """`inputs` are the outputs of the steps before: they count as what tools answered."""
         self._people, self._numbers = set[str](), set[str]()
         self._tools: dict[str, str] = {}
+        self._characters, self._unread = 0, ""
         self.person(request)
         for step, output in inputs.items():
             self.tool(f"step {step}", output)
@@ -36,7 +43,16 @@ class Provenance:
     def tool(self, name: str, answer: Any) -> None:
         """A tool answered this."""
         for text in _leaves(answer, keys=True):
-            self._tools.setdefault(_plain(text), name)
+            if len(self._tools) >= MOST_TEXTS or self._characters + len(text) > MOST_CHARACTERS:
+                self._unread = self._unread or name
+                return
+            if (plain := _plain(text)) not in self._tools:
+                self._tools[plain] = name
+                self._characters += len(text)
+
+    def shown(self, tool: str, description: str, schema: Mapping[str, Any]) -> None:
+        """A model reads this of a tool: as one text, whose single words are no values."""
+        self.tool(tool, " ".join([description, *_leaves(schema, keys=True)]))
 
     def copied(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         """The values that are copied, as texts, and who said them first."""
@@ -51,7 +67,7 @@ class Provenance:
             longer = len(told) >= LONG and told in whole and not self._own(told)
             if longer or any(part in told for part in parts):
                 return source
-        return ""
+        return self._unread if parts else ""
 
     def _own(self, text: str) -> bool:
         """A person said it; a number must be one of theirs, not a part of one."""
@@ -65,7 +81,7 @@ def _counts(text: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return "".join(letter for letter in unicodedata.normalize("NFKC", text).casefold() if letter.isalnum())
+    return PUNCTUATION.sub("", unicodedata.normalize("NFKC", text).casefold())
 
 
 def _leaves(value: Any, *, keys: bool = False) -> Iterator[str]:

@@ -17,6 +17,7 @@ What is on record is read once an attempt. That is enough: only the holder of th
 
 import asyncio
 import hashlib
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -40,13 +41,22 @@ def continues(number: int) -> str:
 
 @dataclass(eq=False)
 class Call:
-    """A call of this attempt: its number, what is on record of it, and what people said where it goes on with one."""
+    """A call of this attempt: its number, what is on record of it, and what people said where it goes on with one.
+
+    `nth`: how often this attempt has asked the very same by now.
+    """
 
     tool: str
     asked: str
     number: int = 0
     row: Recorded | None = None
     said: Said | None = None
+    nth: int = 1
+
+    @property
+    def followed(self) -> bool:
+        """It may have had its effect already: it is followed to its end."""
+        return self.row is not None and self.row.changed_something
 
     def known_by(self, tool: Tool, key: str) -> str:
         """The key by which its tool knows it: where an argument carries it, that of the call that asked first."""
@@ -62,11 +72,12 @@ class Replay:
         self._left: list[Recorded] = []
         self._continued = dict[int, Recorded]()
         self._calls: list[Call] = []
-        self._last = 0
+        self._last, self._times = 0, Counter[str]()
 
     async def ask(self, tool: str, asked: str) -> Call:
         """Number a call. Calls that are asked side by side are numbered in the order in which they were asked."""
-        call = Call(tool, asked)
+        self._times[asked] += 1
+        call = Call(tool, asked, nth=self._times[asked])
         self._calls.append(call)
         try:
             await self._read()

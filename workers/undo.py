@@ -1,11 +1,10 @@
 """One attempt of undoing one step: claim -> learn what there is to undo -> undo it, newest first -> commit."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.state import keys
-from orchestrator.state.calls import Cost, Pin, Recorded
+from orchestrator.state.calls import Cost, Recorded
 from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
 from orchestrator.state.undo import Entry, Undone, not_undone
@@ -31,6 +30,8 @@ if TYPE_CHECKING:
 
 class UndoJournal(Journal):
     """Its calls draw on the allowance for undoing, not on the job's budget; a changed tool is noted, not refused."""
+
+    minds = False
 
     def _cost(self, tool: Tool) -> Cost:
         return Cost(tool_calls=0, undo=1, undo_micro_usd=super()._cost(tool).micro_usd)
@@ -90,10 +91,6 @@ class UndoJournal(Journal):
                 raise Stop(later(error)) from error
             span.answer(answer)
             return Known(happened=True, result=answer)
-
-    def _pin(self, tool: Tool, *, by_model: bool) -> Pin:
-        """What was done is undone, though the tool is described otherwise by now."""
-        return replace(super()._pin(tool, by_model=by_model), refuse=False)
 
 
 class Undoing(Attempt):

@@ -88,18 +88,36 @@ async def nobody(questions: Sequence[Question]) -> None:
 
 @dataclass
 class Play:
-    """One step, attempted again and again."""
+    """One step, attempted again and again.
+
+    Attributes:
+        approve: the rules of its specialist.
+        approves: what a person answers who is asked for an approval.
+        questions: what was asked of people.
+        journal: what it calls with.
+        tools: what it calls.
+        profile_tools: what its specialist may call.
+    """
 
     stores: Stores
     policy: Policy = "stop"
     answer_bytes: int = -1
+    approve: dict[str, Literal["copied", "always"]] = field(default_factory=dict[str, Literal["copied", "always"]])
+    approves: bool = True
+    questions: list[Question] = field(default_factory=list[Question])
+    kind: type[Journal] = Journal
+    profile_tools: tuple[str, ...] = ("desk.*", "inn.*")
     asked: list[Ask] = field(default_factory=list[Ask])
 
     def __post_init__(self) -> None:
         self.stores.command("FLUSHALL")
         self.stores.open(Plan.chain("a"), JOB, answer_bytes=self.answer_bytes)
         self.calls = MortalStore(self.stores.scripts)
-        block = {"module": "tests.replay.world", "surefoot": {"lookup": {"pay": "find_payment"}}}
+        self.configure()
+
+    def configure(self, **more: Any) -> None:
+        """The workers are started anew, and the desk has this in mcp.json."""
+        block = {"module": "tests.replay.world", "surefoot": {"lookup": {"pay": "find_payment"}, **more}}
         self.tools = Tools(ToolConfig.model_validate({"mcpServers": {"desk": block}}))
 
     def attempt(
@@ -135,7 +153,7 @@ class Play:
     async def perform(
         self, lease: Lease, claim: Claim, script: Sequence[Ask], *, side_by_side: bool, lease_s: float
     ) -> None:
-        journal = self.journal(lease, claim, self.record(lease, claim, lease_s))
+        journal = self.journal(lease, claim, self.record(lease, claim, lease_s), self.kind)
         if side_by_side:
             for done in await asyncio.gather(*(self.call(journal, ask) for ask in script), return_exceptions=True):
                 if isinstance(done, BaseException):
@@ -154,7 +172,7 @@ class Play:
         return Record(self.calls, held, claim, Meter(Metrics()))
 
     def journal(self, lease: Lease, claim: Claim, record: Record, kind: type[Made] = Journal) -> Made:
-        profile = Profile("a", tools=("desk.*", "inn.*"), diverged=self.policy)
+        profile = Profile("a", tools=self.profile_tools, diverged=self.policy, approve=self.approve)
         asking = Asking(self.calls, lease, lack)
         approvals = Approvals(profile, claim, asking, configured=False)
         return kind(record, asking, self.tools, Prices(None), Spans(None), profile, approvals, last=False)
@@ -168,7 +186,11 @@ class Play:
         """A person looks at the world, and says what is true."""
         if do(self.stores.steps.park(lease, parked.questions)) != "OK":
             return
+        self.questions += parked.questions
         for question in parked.questions:
+            if question.kind == "approval":
+                do(self.stores.jobs.answer(JOB, {question.id: self.approves}))
+                continue
             if question.kind == "form":
                 do(self.stores.jobs.answer(JOB, {question.id: {"round": int(question.prompt)}}))
                 continue

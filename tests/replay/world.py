@@ -28,6 +28,7 @@ class World:
         effects: (tool, item, key), in order.
         losing: every call is lost on its way.
         silent: items that are looked for and never found; `reached` is set then.
+        no: what `search` says no with.
     """
 
     rolled: random.Random = field(default_factory=random.Random)
@@ -37,6 +38,7 @@ class World:
     losing: bool = False
     silent: str = ""
     reached: asyncio.Event = field(default_factory=asyncio.Event)
+    no: str = ""
 
     def receive(self, name: str, item: str, key: str) -> None:
         assert self.sent.setdefault(key, (name, item)) == (name, item), f"{key} stands for two questions"
@@ -70,6 +72,8 @@ async def search(item: str, key: str) -> dict[str, Any]:
     if item in world.silent:
         world.reached.set()
         await asyncio.Event().wait()
+    if world.no:
+        raise Rejected("desk.search", world.no)
     world.fault([Unavailable("search", "away"), OutcomeUnknown("search", "lost"), Died()])
     return {"found": item}
 
