@@ -75,8 +75,9 @@ async def servers(config: dict[str, Any], **options: Any) -> AsyncGenerator[Tool
 
 
 async def call(tools: ToolServers, name: str, /, *, key: str = "k", timeout_s: float = 10, **arguments: Any) -> Any:
-    """As a step does it: find, check, call."""
+    """As a step does it: find, verify, check, call."""
     tool = await tools.find(name, ALL)
+    tool.verify()
     tool.check(arguments)
     return await tool.call(arguments, key=key, timeout_s=timeout_s)
 
