@@ -22,7 +22,7 @@ from orchestrator.plan import Plan
 from orchestrator.settings import Settings
 from orchestrator.state import keys
 from orchestrator.state.sweeping import Redrive
-from orchestrator.telemetry import unrecorded
+from orchestrator.telemetry import unrecorded, within
 from orchestrator.workflow import catalogue
 
 SHOWN = "step {number} of {total} ({step}), job {job}"
@@ -96,13 +96,15 @@ class Canvas:
 
     def send_steps(self, job_id: str, steps: Mapping[str, str], traceparent: str) -> None:
         """Enqueue steps (name -> specialist), each alone."""
-        for step, specialist in steps.items():
-            self.signature(job_id, step, specialist, traceparent).apply_async()
+        with within(job_id):  # Celery's instrumentation writes the current context over the message's
+            for step, specialist in steps.items():
+                self.signature(job_id, step, specialist, traceparent).apply_async()
 
     def redrive(self, lost: Redrive, traceparent: str) -> None:
         """Enqueue a step once more, in the queue that does not wait behind the backlog."""
         queue = keys.redrive_queue(lost.queue)
-        self.signature(lost.job_id, lost.step, lost.specialist, traceparent, queue).apply_async()
+        with within(lost.job_id):
+            self.signature(lost.job_id, lost.step, lost.specialist, traceparent, queue).apply_async()
 
     def delay_s(self, wanted_s: float) -> float:
         """The delay that the broker can keep: RabbitMQ knows whole seconds only."""

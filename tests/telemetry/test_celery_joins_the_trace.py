@@ -6,7 +6,12 @@ from typing import Any
 import pytest
 from celery import Celery, signals
 from celery.contrib.testing.worker import start_worker
+from opentelemetry import trace
 
+from orchestrator.application import application
+from orchestrator.canvas import Canvas, Drafts
+from orchestrator.settings import load
+from orchestrator.state.sweeping import Redrive
 from orchestrator.telemetry import Telemetry, names, traceparent
 from orchestrator.telemetry.celery import OneRunAtATime
 from orchestrator.telemetry.names import Outcome
@@ -79,3 +84,33 @@ def test_a_step_of_a_job_is_one_trace_also_over_retries(traced: tuple[Celery, Te
     parents = {node.span_id: node.name for node in trace.nodes}
     assert {parents[n.parent_id] for n in trace.nodes if n.name == "invoke_agent flights"} == {"run/step.flights"}
     assert trace.failing is None
+
+
+@pytest.fixture
+def instrumented() -> Iterator[None]:
+    """As a worker's process is, without the worker."""
+    with recording() as (telemetry, _):
+        telemetry.instrument_celery()
+        try:
+            yield
+        finally:
+            OneRunAtATime().uninstrument()
+
+
+@pytest.mark.usefixtures("instrumented")
+def test_what_the_sweeper_or_a_commit_enqueues_stays_in_its_job_s_trace() -> None:
+    app, job_id = application(load(redis_url="redis://127.0.0.1:1")), new_job()
+    app.conf.update(broker_url="memory://localhost", broker_transport="orchestrator.canvas:Drafting")
+    canvas = Canvas(app)
+    with Drafts.lock:
+        Drafts.messages.clear()
+        canvas.redrive(Redrive(job_id, "a", "a", "nobody knows it"), traceparent(job_id))
+        canvas.send_steps(job_id, {"b": "b"}, traceparent(job_id))
+        sent = {draft["headers"]["id"]: draft["headers"]["traceparent"] for draft in Drafts.messages}
+    assert {name: carried.split("-")[1] for name, carried in sent.items()} == {
+        f"{job_id}.a": job_id,
+        f"{job_id}.b": job_id,
+    }
+    assert not trace.get_current_span().get_span_context().is_valid, (
+        "the sweeper's thread is in no job's trace afterwards"
+    )
