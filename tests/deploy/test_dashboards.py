@@ -69,6 +69,22 @@ def test_an_expression_that_asks_for_something_else_is_noticed(expression: str, 
     assert unknown(expression) == wrong
 
 
+def test_what_every_sweeper_says_of_the_whole_system_is_never_added_up() -> None:
+    told = "surefoot_jobs_reached_total"
+    each = re.compile(rf"max by \(([^)]*)\) \((?:rate|increase)\({told}\{{surefoot_job_status(=~?)")
+    asking = [expression for expression in expressions() if told in expression]
+    assert len(asking) == 3
+    for expression in asking:
+        kept = each.findall(expression)
+        assert len(kept) == expression.count(told), expression
+        for labels, match in kept:
+            kinds = {"gen_ai_workflow_name"} | ({"surefoot_job_status"} if match == "=~" else set())
+            assert set(labels.split(", ")) == kinds, expression
+    gauges = {name for name in documented() if name not in HISTOGRAMS and not name.endswith("_total")}
+    summed = {name for one in expressions() for name in re.findall(r"sum(?: by \([^)]*\) )?\((surefoot_\w+)", one)}
+    assert summed & gauges == set()
+
+
 def test_every_metric_is_looked_at() -> None:
     asked = {family(name) for expression in expressions() for name in re.findall(r"\bsurefoot_\w+", expression)}
     assert documented().keys() - asked == set()
