@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from benchmarks.measure import Watch
-from benchmarks.waiting import World, until, world
+from benchmarks.waiting import WAIT_S, World, until, world
 from orchestrator import Budget, Plan, Workflow
 from orchestrator.canvas import WireForms
 from orchestrator.settings import load
@@ -79,11 +79,15 @@ class Monitor:
         self._wire = socket.socket(socket.AF_UNIX)
         self._wire.connect(path)
         self._wire.sendall(b"MONITOR\r\n")
+        self._wire.recv(len(b"+OK\r\n"))  # from here on it is told everything
         self._names, self.asked, self.inside = names, Counter[str](), Counter[str]()
+        self._all = threading.Event()
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def stop(self) -> None:
+        """Behind an ECHO, which is the last that counts."""
+        self._all.wait(WAIT_S)
         self._wire.shutdown(socket.SHUT_RDWR)
         self._thread.join()
 
@@ -100,6 +104,8 @@ class Monitor:
                 verb = words[1].lower()
                 last = self._names.get(words[3], verb) if verb == "evalsha" else verb
                 self.asked[last] += 1
+                if verb == "echo":
+                    self._all.set()
 
 
 def names_of(here: World) -> dict[str, str]:
@@ -115,6 +121,7 @@ def monitored(here: World) -> Generator[Monitor]:
     try:
         yield monitor
     finally:
+        here.command("ECHO", "the end")
         monitor.stop()
 
 

@@ -78,7 +78,10 @@ class Settings(BaseSettings):
         2_048, ge=1, le=1_000_000, description="Most tokens of a model's answer where the call does not say, reserved."
     )
     attempts: int = Field(
-        10, ge=1, le=100, description="Attempts of one step before it fails for good; with the default backoff they take 1 to 2 minutes."
+        10,
+        ge=1,
+        le=100,
+        description="Attempts of one step before it fails for good; with the default backoff they take 1 to 2 minutes.",
     )
     backoff_s: float = Field(
         0.5, gt=0, le=60, description="First delay of the exponential backoff, seconds; half to all of each is waited."

@@ -10,9 +10,9 @@ from orchestrator.state import keys
 from orchestrator.state.client import SyncClient, without_loop
 from tools.testing import Recorded
 
-INDEXES = tuple(keys.INDEXES[name] for name in ("marks", "queues", "workers"))
+INDEXES = tuple(keys.INDEXES[name] for name in ("marks", "queues", "reached", "workers"))
 LASTING = (*INDEXES, keys.FAMILIES["jobs"], keys.FAMILIES["seen"], "_kombu.")
-"""How keys without a TTL may begin: jobs, who was alive today, how far queues are worked off, the broker's."""
+"""How keys without a TTL may begin: jobs, their counts, who lived today, queues' marks, kombu's."""
 
 
 def violations(stories: Sequence[Story], effects: Sequence[Recorded], attempts: Sequence[Recorded]) -> Iterator[str]:
@@ -73,7 +73,9 @@ def _budget(story: Story, asked: Sequence[Recorded]) -> Iterator[str]:
     if spend.tool_calls.spent != sent:
         yield f"{spend.tool_calls.spent} tool calls were paid; the journal has {sent}"
     if len(asked) > spend.tool_calls.spent:
-        yield f"{len(asked)} calls reached a server, and {spend.tool_calls.spent} were paid"
+        reached = sorted(f"{one.tool} {one.key}" for one in asked)
+        events = [event.data for event in story.events if event.type == "call"]
+        yield f"{reached} reached a server, and {spend.tool_calls.spent} were paid: {story.calls}, {events}"
 
 
 def left_behind(client: SyncClient) -> list[str]:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.chaos.audit import left_behind, violations, without_ttl
 from benchmarks.chaos.driver import Driver, Kill, Target
@@ -21,8 +22,6 @@ from orchestrator.status import JobStatus
 from tests.support.stage import Stage, stage_on
 from tools.testing import FaultServer, Recorded
 
-DURABLE = ("--appendonly", "yes", "--appendfsync", "everysec")
-"""As the embedded server is started: a SIGKILL loses nothing that was answered."""
 AS_BY_DEFAULT = {name: Settings.model_fields[name].default for name in ("sweep_s", "grace_s", "backoff_s", "trace")}
 ATTEMPTS, BACKOFF_MAX_S = 50, 5.0
 """More attempts, closer together, than by default: here a step may meet any number of kills."""
@@ -46,6 +45,7 @@ class Conditions:
         pool: of the workers.
         broker: the state's own Redis, or a virtual host of the RabbitMQ on this machine; RabbitMQ itself is not killed.
         tool_servers: processes that serve the two tool servers: 1 or 2.
+        appendfsync: Valkey's. A SIGKILL loses nothing that was answered; with everysec, only while the disk keeps up.
         every_s: between two kills, at least and at most.
         kills: most kills; 0: until all jobs have ended.
         only_workers: nothing else is killed, and no worker while no other one is up.
@@ -62,6 +62,7 @@ class Conditions:
     pool: str = "asyncio"
     broker: str = "redis"
     tool_servers: int = 2
+    appendfsync: Literal["everysec", "always"] = "everysec"
     every_s: tuple[float, float] = (1.0, 3.0)
     kills: int = 0
     only_workers: bool = False
@@ -115,7 +116,7 @@ def _staged(folder: Path, servers: dict[str, FaultServer], asked: Conditions) ->
     return stage_on(
         asked.broker,
         folder,
-        server_options=DURABLE,
+        server_options=("--appendonly", "yes", "--appendfsync", asked.appendfsync),
         mcp_config=config,
         workflows="benchmarks.chaos.errands",
         lease_s=asked.lease_s,

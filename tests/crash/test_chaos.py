@@ -12,7 +12,9 @@ from benchmarks.chaos.run import Conditions, play
 from tests.support.waiting import wait_until
 from tools.testing import Recorded
 
-MINUTE = Conditions(jobs=120, seed=7, spread_s=55.0, work_s=0.3, tool_s=2.0, tool_servers=1, kills=24)
+MINUTE = Conditions(
+    jobs=120, seed=7, spread_s=55.0, work_s=0.3, tool_s=2.0, tool_servers=1, kills=24, appendfsync="always"
+)
 """A kill every 1-3 s while jobs are submitted; so many that they end on a slow machine too."""
 
 

@@ -64,9 +64,9 @@ def test_nobody_is_asked_whether_to_make_a_call_that_may_have_been_made(play: Pl
 
 def test_what_undoes_a_step_is_called_though_its_digest_is_another_now(play: Play) -> None:
     play.configure(digests=OTHER)
-    play.journal = UndoJournal
+    play.kind = UndoJournal
     assert play.attempt([("book", "A")]) == "succeeded"
-    play.journal = Journal
+    play.kind = Journal
     with pytest.raises(Rejected, match="its digest is"):
         play.attempt([("book", "A"), ("book", "B")])
 

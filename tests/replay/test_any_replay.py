@@ -94,8 +94,7 @@ class Play:
         approve: the rules of its specialist.
         approves: what a person answers who is asked for an approval.
         questions: what was asked of people.
-        journal: what it calls with.
-        tools: what it calls.
+        kind: the journal it calls with.
         profile_tools: what its specialist may call.
     """
 
