@@ -8,7 +8,8 @@ import pytest
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.steps import Lease
 from tests.replay import world as module
-from tests.replay.test_any_replay import JOB, Ask, MortalStore, Play, stores
+from tests.replay.conftest import stores
+from tests.replay.test_any_replay import JOB, Ask, MortalStore, Play
 from tests.replay.world import Died, World
 from tests.state.conftest import Stores
 from tools.outcome import Rejected

@@ -7,11 +7,10 @@ import asyncio
 import random
 import time
 from collections import Counter
-from collections.abc import Awaitable, Iterator, Sequence
+from collections.abc import Awaitable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,11 +24,10 @@ from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
 from orchestrator.telemetry import Spans
 from orchestrator.telemetry.metrics import Metrics
-from orchestrator.workflow import Profile, catalogue
+from orchestrator.workflow import Profile
 from tests.replay import world as module
 from tests.replay.world import ROUNDS, Died, Tools, World
-from tests.state.conftest import Stores, stores_on
-from tests.support.valkey import valkey
+from tests.state.conftest import Stores
 from tools.config import ToolConfig
 from workers.approval import Approvals
 from workers.asking import Asking
@@ -47,15 +45,6 @@ Policy = Literal["stop", "recorded"]
 SIMPLE: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.function_scoped_fixture]}
 asks = st.tuples(st.sampled_from(["search", "book", "pay", "send", *ROUNDS]), st.sampled_from("AB"))
 scripts = st.lists(asks, min_size=1, max_size=5)
-
-
-@pytest.fixture(scope="module")
-def stores() -> Iterator[Stores]:
-    catalogue.profiles["a"] = Profile("a")
-    with valkey() as server:
-        one = stores_on(server.url)
-        yield one
-        one.client.close()
 
 
 class MortalStore(CallStore):

@@ -1,7 +1,6 @@
 """A call whose caller waits no more gives back what its answer held; who needs it asks ever more seldom."""
 
 import asyncio
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -11,24 +10,13 @@ from orchestrator.state.client import without_loop as do
 from orchestrator.state.steps import Lease
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening
-from orchestrator.workflow import Profile, catalogue
 from tests.replay import world as module
 from tests.replay.test_any_replay import JOB, Play
 from tests.replay.world import World
-from tests.state.conftest import Stores, stores_on
-from tests.support.valkey import valkey
+from tests.state.conftest import Stores
 from workers.replay import Call
 
 WANTED = Cost(answer_bytes=1_000)
-
-
-@pytest.fixture(scope="module")
-def stores() -> Iterator[Stores]:
-    catalogue.profiles["a"] = Profile("a")
-    with valkey() as server:
-        one = stores_on(server.url)
-        yield one
-        one.client.close()
 
 
 def test_a_call_that_is_cancelled_lets_the_next_one_go_at_once(stores: Stores) -> None:

@@ -1,34 +1,20 @@
 """A call that was under way at a job's end, cleared up while the job is undone: its tool wants to be called again."""
 
 import asyncio
-from collections.abc import Iterator
-
-import pytest
 
 from orchestrator.state.calls import Recorded
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.keys import job as job_key
 from orchestrator.state.steps import Lease
-from orchestrator.workflow import Profile, catalogue
 from tests.replay import world as module
 from tests.replay.test_any_replay import JOB, Play
 from tests.replay.world import World
-from tests.state.conftest import Stores, stores_on
-from tests.support.valkey import valkey
+from tests.state.conftest import Stores
 from workers.doubt import Known
 from workers.undo import UndoJournal
 from workers.verdict import Later, Stop, Verdict
 
 PAST = Recorded(3, "p", "inn.queue", "keyed", "unknown")
-
-
-@pytest.fixture(scope="module")
-def stores() -> Iterator[Stores]:
-    catalogue.profiles["a"] = Profile("a")
-    with valkey() as server:
-        one = stores_on(server.url)
-        yield one
-        one.client.close()
 
 
 def cleared_up(play: Play) -> Known | Verdict:

@@ -1,6 +1,7 @@
 """What a tool may ask people, and what a hostile server may not."""
 
 import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -93,7 +94,7 @@ TANGLED = {f"d{i}": {"anyOf": [{"$ref": f"#/$defs/d{i + 1}"}] * 2} for i in rang
         ({"f": field({"type": "array", "items": {"type": "object"}})}, "'x' is no text"),
         ({"f": field({"type": "string", "pattern": "("})}, "its schema cannot be used"),
         ({"f": field({"type": "string", "$ref": "https://evil.example/s.json"})}, "out of the schema is not followed"),
-        ({"f": field({"type": "string", "$ref": "file:///etc/hostname"})}, "out of the schema is not followed"),
+        ({"f": field({"type": "string", "$ref": Path(__file__).as_uri()})}, "out of the schema is not followed"),
         ({"f": field({"type": "string", "$ref": "#/$defs/d0"}, defs=TANGLED)}, "unfold to more than"),
         ({"p": page("javascript:alert(1)")}, r"is no http\(s\) URL"),
         ({"p": page("https://x.example/ --by root")}, r"is no http\(s\) URL"),
