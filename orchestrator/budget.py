@@ -32,6 +32,11 @@ def named(kind: str) -> str:
     return f"calls of {kind.removeprefix(TOOLS)}" if kind.startswith(TOOLS) else kind.replace("_", " ")
 
 
+def figure(kind: str, amount: int) -> str:
+    """An amount of the ledger as people read it, money in US dollars."""
+    return f"{amount / MICRO:g}" if kind.endswith("usd") else str(amount)
+
+
 def globs_of(kinds: str) -> tuple[str, ...]:
     """The globs of a list of kinds as the record keeps it: "tools/flights.*,tools/hotels.book,"."""
     return tuple(kind.removeprefix(TOOLS) for kind in kinds.split(",") if kind)
@@ -96,6 +101,18 @@ class Budget:
         amounts |= {TOOLS + glob: calls for glob, calls in self.tools.items()}
         return {kind: UNLIMITED if amount is None else int(amount) for kind, amount in amounts.items()}
 
+    def amounts(self) -> dict[str, int]:
+        """What it names, as the ledger counts it, and whole `seconds`; what is part of another amount is in it, too."""
+        named = {kind: amount for kind, amount in self.ceilings().items() if amount > 0}
+        if self.seconds:
+            named["seconds"] = math.ceil(self.seconds)
+        calls = sum(amount for kind, amount in named.items() if kind.startswith(TOOLS))
+        tokens = named.get("input_tokens", 0) + named.get("output_tokens", 0)
+        for kind, parts in (("tool_calls", calls), ("tokens", tokens)):
+            if parts:
+                named[kind] = max(parts, named.get(kind, 0))
+        return named
+
     @classmethod
     def of(cls, budget: "Budget | Mapping[str, Any] | None") -> "Budget":
         """A budget from what callers pass: a Budget, a mapping of its fields, or None for no ceilings."""
@@ -127,9 +144,7 @@ class Over:
     ceiling: str
 
     def __str__(self) -> str:
-        used, ceiling = int(self.used), int(self.ceiling)
-        if self.kind.endswith("usd"):
-            return f"{named(self.kind)} {used / MICRO:g} of {ceiling / MICRO:g}"
+        used, ceiling = figure(self.kind, int(self.used)), figure(self.kind, int(self.ceiling))
         return f"{named(self.kind)} {used} of {ceiling}"
 
 

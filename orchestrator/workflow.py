@@ -46,6 +46,7 @@ class Profile:
         about: what it does, in a line; who decides about it reads this.
         approve: `<server>.<tool>` or glob -> which calls with an effect a person approves before they are sent:
             `always`, or those whose arguments are `copied` from what tools answered.
+        least: what a step of it spends at least; a plan that is written for a job is held to it.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Profile:
     needs: tuple[str, ...] = ()
     about: str = ""
     approve: Mapping[str, Approve] = field(default_factory=dict[str, Approve])
+    least: Budget = field(default_factory=Budget)
 
     def __post_init__(self) -> None:
         """Fill in the queue; refuse names that no message could carry, and policies that do not exist."""

@@ -46,6 +46,7 @@ class Attempt:
         self.rollback: list[dict[str, Any]] = []
         self.stop: Stop | None = None
         self._shop, self._held, self._lease, self._until = workshop, held, held.lease, _now() + limit_s
+        self._ends = None if claim.seconds_left is None else _now() + claim.seconds_left
         self.asking = Asking(workshop.calls, held.lease, self.lack)
         last = claim.attempt >= workshop.settings.attempts
         self._approvals = Approvals(profile, claim, self.asking, configured=workshop.tools.approvals)
@@ -120,7 +121,8 @@ class Attempt:
     async def left(self) -> dict[str, int | None]:
         """What is left of the budget."""
         spend = (await self._shop.jobs.read(self.job_id)).spend
-        return {kind: line.free for kind, line in spend.lines.items()}
+        seconds = None if self._ends is None else max(0, int(self._ends - _now()))
+        return {kind: line.free for kind, line in spend.lines.items()} | {"seconds": seconds}
 
     def _stopping(self, stop: Stop) -> Stop:
         """Remember the first stop."""

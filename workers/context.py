@@ -219,5 +219,5 @@ class StepContext:
         self._attempt.on_rollback(tool, arguments)
 
     async def budget(self) -> Mapping[str, int | None]:
-        """What is left of each ceiling, `usd` in micro-USD, `tools/<glob>` for single tools; None: no ceiling."""
+        """What is left of each ceiling, `usd` in micro-USD, whole `seconds`, `tools/<glob>`; None: no ceiling."""
         return await self._attempt.left()

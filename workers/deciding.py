@@ -29,7 +29,7 @@ async def decide(step: StepContext, request: Any) -> Any:
             missing=step.missing,
             finishing=step.finishing,
             finishes=step.at_ceiling == "finish",
-            steps_left=(await step.budget())["steps"] if pattern.counts_steps else None,
+            left=await step.budget() if pattern.counts else {},
             arguments=told["arguments"],
             step=step,
         )

@@ -8,6 +8,7 @@ from typing import Any, get_type_hints
 
 from pydantic import BaseModel
 
+from orchestrator.budget import Budget
 from orchestrator.errors import InvalidRequest
 from orchestrator.patterns import KINDS
 from orchestrator.workflow import ACCEPTED, Approve, Diverged, Profile, catalogue
@@ -45,6 +46,7 @@ def specialist(
     diverged: Diverged = "stop",
     needs: Sequence[str] = (),
     approve: Mapping[str, Approve] = MappingProxyType({}),
+    least: Budget | Mapping[str, Any] | None = None,
 ) -> Callable[[Perform], Perform]:
     """Make `async def f(step, request)` the specialist `name`.
 
@@ -60,6 +62,8 @@ def specialist(
         diverged: it runs again and asks for another effect: `stop` fails it, `recorded` takes the answer on record.
         needs: names of steps whose outputs it cannot do without; `PlanExecuteSolve` holds its planner to it.
         approve: tool or glob -> which of its calls with an effect a person approves: `always`, or `copied` arguments.
+        least: what a step of it spends at least, e.g. `Budget(tool_calls=2)`; `PlanExecuteSolve` refuses plans that
+            take more than the job has left.
 
     Raises:
         InvalidRequest: name, policy or function (`async def f(step, request)`) are not valid.
@@ -69,7 +73,17 @@ def specialist(
 
     def register(perform: Perform) -> Perform:
         request, output = _models(name, perform)
-        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), _about(perform), dict(approve))
+        ways = (
+            tuple(tools),
+            queue,
+            optional,
+            timeout_s,
+            diverged,
+            tuple(needs),
+            _about(perform),
+            dict(approve),
+            Budget.of(least),
+        )
         profile = catalogue.profiles[name] = Profile(name, request, output, *ways)
         specialists[name] = Specialist(profile, perform)
         return perform

@@ -1,15 +1,16 @@
 """A language model as the decider of any pattern."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import create_model, model_validator
+from pydantic import AfterValidator, BaseModel, Field, create_model
 from pydantic_core import to_json
 
+from orchestrator.budget import figure, named
 from orchestrator.errors import InvalidRequest
-from orchestrator.patterns.planning import Draft
-from orchestrator.patterns.router import Routing
-from orchestrator.patterns.situation import Choice, Situation
+from orchestrator.patterns.planning import Draft, PlannedStep
+from orchestrator.patterns.router import Label, Routing
+from orchestrator.patterns.situation import Call, Choice, Situation
 from orchestrator.patterns.supervisor import Next
 
 Kind = TypeVar("Kind", Routing, Draft, Next)
@@ -19,6 +20,13 @@ TASKS = {
     Draft: "Write a plan: steps, each with its specialist and the names of the steps whose outputs it needs.",
     Next: "Name who goes on now. Name nobody when all that was asked for is done.",
 }
+
+NAMES: dict[type[Any], tuple[str, type[BaseModel], str]] = {
+    Routing: ("labels", Label, "route"),
+    Draft: ("steps", PlannedStep, "specialist"),
+    Next: ("calls", Call, "to"),
+}
+"""Where each of these names parts: its list, what is in it, and the field."""
 
 
 def by_model(kind: type[Kind], instructions: str = "") -> Callable[[Situation], Awaitable[Kind]]:
@@ -35,7 +43,7 @@ def by_model(kind: type[Kind], instructions: str = "") -> Callable[[Situation], 
     async def decide(situation: Situation) -> Kind:
         if situation.step is None:
             raise InvalidRequest("a model decides within a job only")
-        limited = _limited(kind, list(situation.choices))
+        limited = _limited(kind, situation)
         return await situation.step.generate(prompt(kind, instructions, situation), output=limited, system=SYSTEM)
 
     return decide
@@ -57,7 +65,13 @@ def prompt(kind: type[Any], instructions: str, situation: Situation) -> str:
 
 def _line(name: str, choice: Choice) -> str:
     needs = f" Needs the outputs of steps named: {', '.join(choice.needs)}." if choice.needs else ""
-    return f"- {name}: {choice.about}{needs}"
+    more = [
+        f"{figure(kind, amount)} {named(kind)}"
+        for kind, amount in choice.least.items()
+        if (kind, amount) != ("steps", 1)
+    ]
+    takes = f" Takes at least {', '.join(more)}." if more else ""
+    return f"- {name}: {choice.about}{needs}{takes}"
 
 
 def _data(tag: str, value: Any) -> str:
@@ -65,14 +79,22 @@ def _data(tag: str, value: Any) -> str:
     return f"<{tag}>{to_json(value).decode().replace('<', chr(92) + 'u003c')}</{tag}>"
 
 
-def _limited(kind: type[Kind], names: list[str]) -> type[Kind]:
-    """The same type, refusing what names a part that does not exist."""
+def _limited(kind: type[Kind], situation: Situation) -> type[Kind]:
+    """The same type, in which only parts that exist can be named: its schema lists them, and how many there may be.
 
-    def known(self: Any) -> Any:
-        unknown = [name for name in self.chosen if name not in names]
-        if unknown:
-            raise ValueError(f"{unknown[0]!r} is none of {', '.join(names)}")
-        return self
+    A model that is held to the schema cannot name another, nor go on naming for ever.
+    """
+    names = list(situation.choices)
 
-    validators: dict[str, Any] = {"known": model_validator(mode="after")(known)}
-    return create_model(kind.__name__, __base__=kind, __validators__=validators)
+    def known(name: str) -> str:
+        if name not in names:
+            raise ValueError(f"{name!r} is none of {', '.join(names)}")
+        return name
+
+    listed, item, field = NAMES[kind]
+    part: Any = Annotated[str, AfterValidator(known), Field(json_schema_extra={"enum": list(names)})]
+    named: dict[str, Any] = {field: (part, ...)}
+    items: Any = list[create_model(item.__name__, __base__=item, **named)]
+    most = Field(default_factory=list, json_schema_extra={"maxItems": situation.most or len(names)})
+    fields: dict[str, Any] = {listed: (items, most)}
+    return create_model(kind.__name__, __base__=kind, **fields)

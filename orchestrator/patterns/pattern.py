@@ -1,6 +1,7 @@
 """What all patterns are: parts, one deciding step, and steps that the plan grows by when that step commits."""
 
 from abc import ABC, abstractmethod
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, ClassVar
@@ -93,8 +94,8 @@ class Pattern(ABC):
     """
 
     kind: ClassVar[str]
-    counts_steps = False
-    """Whether it wants to know how many steps the job's budget has left."""
+    counts = False
+    """Whether it wants to know what the job's budget has left."""
 
     def __init__(self, parts: "Mapping[str, str | Plan | Pattern] | Iterable[str]", joins: Iterable[str] = ()) -> None:
         """Take the parts; every specialist in them must be known.
@@ -163,11 +164,29 @@ class Pattern(ABC):
 
 def _choice(part: "str | Plan | Pattern") -> Choice:
     if isinstance(part, Pattern):
-        return Choice(about=f"a {part.kind} over {', '.join(part.parts)}")
+        return Choice(about=f"a {part.kind} over {', '.join(part.parts)}", least={"steps": 1})
     if isinstance(part, Plan):
-        return Choice(about=f"a plan: {part!r}")
+        return Choice(about=f"a plan: {part!r}", least=least_of(part, lambda step: said(step.specialist)))
     known = catalogue.profile(part)
-    return Choice(about=known.about, needs=known.needs, tools=known.tools, optional=known.optional)
+    told: dict[str, Any] = {"about": known.about, "needs": known.needs, "tools": known.tools}
+    return Choice(**told, optional=known.optional, least=said(part))
+
+
+def said(specialist: str) -> dict[str, int]:
+    """What a step of this specialist takes at least: itself, and what its profile says."""
+    least = catalogue.profile(specialist).least.amounts()
+    return {**least, "steps": 1 + least.get("steps", 0)}
+
+
+def least_of(plan: Plan, least: Callable[[Step], Mapping[str, int]]) -> dict[str, int]:
+    """What the steps of a plan take at least, each as `least` says of it; of `seconds`, the longest way."""
+    taken, ends = Counter[str](), dict[str, int]()
+    for name in (name for wave in plan.waves for name in wave):
+        step = plan.by_name[name]
+        takes = dict(least(step))
+        ends[name] = takes.pop("seconds", 0) + max((ends[before] for before in step.after), default=0)
+        taken.update(takes)
+    return {**taken, **({"seconds": most} if (most := max(ends.values())) else {})}
 
 
 def unfold(here: Here, placed: Sequence[Placed]) -> list[Grown]:

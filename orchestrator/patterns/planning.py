@@ -1,13 +1,16 @@
 """PlanExecuteSolve: a planner writes a plan, it is checked and carried out, one specialist solves from all of it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from fnmatch import fnmatchcase
 from typing import Any
 
 from pydantic import BaseModel, Field
 
+from orchestrator.budget import TOOLS, figure, named
 from orchestrator.errors import InvalidRequest
-from orchestrator.patterns.pattern import LAST, Decided, Here, Pattern, Placed, unfold
+from orchestrator.patterns.pattern import LAST, Decided, Here, Pattern, Placed, least_of, said, unfold
 from orchestrator.patterns.situation import Decider, Situation, decision
 from orchestrator.plan import Plan, Step
 from orchestrator.workflow import catalogue
@@ -62,7 +65,7 @@ class PlanExecuteSolve(Pattern):
     """
 
     kind = "planner"
-    counts_steps = True
+    counts = True
 
     def __init__(
         self,
@@ -93,12 +96,13 @@ class PlanExecuteSolve(Pattern):
 
     async def decide(self, here: Here, situation: Situation) -> Decided:
         """Ask for a plan; if it is not valid, ask once more with what is wrong."""
+        situation = replace(situation, most=self.most_steps)
         draft = await self._draft(situation)
         repaired = self.problems(draft, situation)
         if repaired:
             draft = await self._draft(replace(situation, problems=tuple(repaired)))
-            if left := self.problems(draft, situation):
-                told = "; ".join(left)
+            if self.problems(draft, situation):
+                told = "; ".join(self.problems(draft, situation, exact=True))
                 raise InvalidRequest(f"the planner made no valid plan, asked twice; what is wrong with it: {told}")
         names = [step.name for step in draft.steps]
         placed = [
@@ -113,21 +117,41 @@ class PlanExecuteSolve(Pattern):
         steps = [step.model_copy(update={"name": step.name or step.specialist}) for step in draft.steps]
         return draft.model_copy(update={"steps": steps})
 
-    def problems(self, draft: Draft, situation: Situation) -> list[str]:
-        """All that is wrong with a plan: unknown specialists, missing inputs, too many steps, cycles and names."""
+    def problems(self, draft: Draft, situation: Situation, *, exact: bool = False) -> list[str]:
+        """What is wrong with a plan: unknown specialists, missing inputs, too many steps, cycles, names, the budget.
+
+        `exact`: also how much the budget has left. That may be another number when the step runs again, and a model
+        that is told of it would be asked, and paid, anew.
+        """
+        size = len(draft.steps)
+        if size > self.most_steps:
+            return [f"the plan has {size} steps, more than the {self.most_steps} it may have"]
         found = [
             f"{step.name!r}: there is no specialist {step.specialist!r}; choose from {', '.join(self.parts)}"
             for step in draft.steps
             if step.specialist not in self.parts
         ]
         found += self._missing_inputs(draft)
-        size = len(draft.steps)
-        if size > self.most_steps:
-            found.append(f"the plan has {size} steps, more than the {self.most_steps} it may have")
-        if situation.steps_left is not None and size + 1 > situation.steps_left:
-            left = situation.steps_left
-            found.append(f"over budget: the plan takes {size} steps and the solving one, the budget has {left} left")
-        return found + _misshapen(draft.steps)
+        try:
+            plan = Plan([Step("any", step.name, step.after, step.arguments) for step in draft.steps])
+        except InvalidRequest as error:  # a cycle, a name twice, a step that is not there, none
+            return [*found, str(error)]
+        return found + self._over_budget(draft, plan, situation, exact=exact)
+
+    def _over_budget(self, draft: Draft, plan: Plan, situation: Situation, *, exact: bool) -> list[str]:
+        """The ceilings under which it cannot come to its end, by what its specialists take at least."""
+        part, choices = {step.name: step.specialist for step in draft.steps}, self.choices()
+        planned = least_of(plan, lambda step: choices[part[step.name]].least if part[step.name] in choices else {})
+        taken = Counter(planned) + Counter(said(self.solve))
+        found: list[str] = []
+        for kind, left in situation.left.items():
+            amount = _matching(kind, taken)
+            if left is None or amount <= left:
+                continue
+            takes = f"over budget: the plan and its solving step take at least {figure(kind, amount)} {named(kind)}"
+            few = f"the budget has {figure(kind, left)} left, {figure(kind, amount - left)} too few"
+            found.append(f"{takes}, {few if exact else 'more than the budget has left'}")
+        return found
 
     def _missing_inputs(self, draft: Draft) -> list[str]:
         """Steps that do not come after what they cannot do without."""
@@ -147,10 +171,8 @@ class PlanExecuteSolve(Pattern):
         ]
 
 
-def _misshapen(steps: Sequence[PlannedStep]) -> list[str]:
-    """What makes it no plan at all: a cycle, a name twice, a step that is not there, none."""
-    try:
-        Plan([Step("any", step.name, step.after, step.arguments) for step in steps])
-    except InvalidRequest as error:
-        return [str(error)]
-    return []
+def _matching(kind: str, taken: Mapping[str, int]) -> int:
+    """How much of a kind is taken; of a glob of tools, the calls of all that fit it."""
+    if not kind.startswith(TOOLS):
+        return taken.get(kind, 0)
+    return sum(calls for named, calls in taken.items() if named.startswith(TOOLS) and fnmatchcase(named, kind))

@@ -22,12 +22,15 @@ class Choice(BaseModel):
         needs: steps whose outputs it cannot do without.
         tools: what it may call.
         optional: its failure does not fail the job.
+        least: what it takes at least, by the kinds of a budget, money in micro-USD: its steps, and what its specialists
+            say (`@specialist(least=...)`).
     """
 
     about: str = ""
     needs: tuple[str, ...] = ()
     tools: tuple[str, ...] = ()
     optional: bool = False
+    least: dict[str, int] = Field(default_factory=dict[str, int])
 
 
 class Call(BaseModel):
@@ -76,7 +79,8 @@ class Situation:
         problems: what was wrong with the plan that this planner made before; it is asked once more.
         finishing: why the job does no new work (a ceiling was reached, `at_ceiling="finish"`); empty: it goes on.
         finishes: whether the job is one that finishes with what there is when a ceiling is reached.
-        steps_left: how many steps the job's budget has left, for who must know; None: no ceiling.
+        left: what is left of each ceiling of the job's budget, as `step.budget()` says it, for who must know.
+        most: how many parts may be named at most, where there is a bound.
         arguments: what the plan gave the deciding step.
         step: the deciding step, to ask a model: `await situation.step.generate(...)`; None outside of a job.
     """
@@ -90,9 +94,15 @@ class Situation:
     problems: tuple[str, ...] = ()
     finishing: str = ""
     finishes: bool = False
-    steps_left: int | None = None
+    left: Mapping[str, int | None] = field(default_factory=dict[str, int | None])
+    most: int | None = None
     arguments: Mapping[str, Any] = field(default_factory=dict[str, Any])
     step: Asking | None = None
+
+    @property
+    def steps_left(self) -> int | None:
+        """How many steps the job's budget has left; None: no ceiling, or nobody has asked."""
+        return self.left.get("steps")
 
     @property
     def called(self) -> set[str]:

@@ -143,7 +143,7 @@ class Supervisor(Pattern):
             raise InvalidRequest(f"handoffs: {unknown[0]!r} is not one of the team: {', '.join(self.parts)}")
 
     @property
-    def counts_steps(self) -> bool:
+    def counts(self) -> bool:
         """A step must be left for the join."""
         return bool(self.join)
 

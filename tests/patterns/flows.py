@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from orchestrator import Plan, Step, Workflow
+from orchestrator import Budget, Plan, Step, Workflow
 from orchestrator.patterns import (
     Draft,
     Label,
@@ -52,6 +52,15 @@ def _looker(name: str, needs: tuple[str, ...] = ()) -> None:
 for each in ("air", "sky", "bed"):
     _looker(each)
 _looker("pick", needs=("air", "bed"))
+
+
+for each in ("dear", "dear-too"):
+    least = Budget(tool_calls=3, tools={"desk.book": 2}, usd=0.25, input_tokens=100, output_tokens=50, seconds=9.5)
+
+    @specialist(each, least=least)
+    async def dear(step: StepContext, request: Wish) -> dict[str, Any]:
+        """Look at something, which costs."""
+        return {"left": await step.budget()}
 
 
 @specialist("tell", needs=("pick",))
@@ -169,6 +178,15 @@ def planned(situation: Situation) -> Draft:
 PARTS = ("air", "sky", "bed", "pick")
 Workflow("planned", request=Wish, plan=PlanExecuteSolve(PARTS, planner=planned, solve="tell", most_steps=10))
 
+
+def dear_ones(situation: Situation) -> Draft:
+    many = 3 if "long" in situation.request.broken and not situation.problems else 2
+    return Draft(
+        steps=[PlannedStep(specialist="dear", name=f"dear-{n}" if n > 1 else "dear") for n in range(1, many + 1)]
+    )
+
+
+Workflow("planned-dear", request=Wish, plan=PlanExecuteSolve(["dear"], planner=dear_ones, solve="sum"))
 
 # Supervisor ---------------------------------------------------------------------------------------------------------
 

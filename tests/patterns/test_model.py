@@ -59,6 +59,9 @@ def test_a_route_that_does_not_exist_is_given_back_once(model: ModelServer, mode
     job = modelled.app.submit({}, workflow="routed-by-model")
     assert job.result(30)["who"] == "air"
     assert "'nowhere' is none of air, sky, full" in asked(model)
+    schema = model.requests[0]["tools"][0]["function"]["parameters"]
+    assert schema["properties"]["labels"]["maxItems"] == 3, "who is held to the schema ends, and names what exists"
+    assert schema["$defs"]["Label"]["properties"]["route"]["enum"] == ["air", "sky", "full"]
 
     script(model, NOWHERE, NOWHERE)
     with pytest.raises(JobFailed, match="no valid Routing after 2 tries"):
@@ -70,6 +73,9 @@ def test_a_model_s_wrong_plan_is_given_back_with_what_is_wrong(model: ModelServe
     job = modelled.app.submit({}, workflow="planned-by-model")
     assert job.result(30) == ["air", "bed", "pick", "planner"]
     assert "cannot do without the output of 'pick'" in asked(model).replace("\\", "")
+    schema = model.requests[0]["tools"][0]["function"]["parameters"]
+    assert schema["properties"]["steps"]["maxItems"] == 50
+    assert schema["$defs"]["PlannedStep"]["properties"]["specialist"]["enum"] == ["air", "sky", "bed", "pick"]
 
 
 def test_a_model_supervises_from_what_is_done(model: ModelServer, modelled: Stage) -> None:
@@ -77,5 +83,7 @@ def test_a_model_supervises_from_what_is_done(model: ModelServer, modelled: Stag
     job = modelled.app.submit({}, workflow="supervised-by-model")
     assert job.result(30)["result"] == "enough"
     assert "Be quick." in asked(model, 0)
+    called = model.requests[0]["tools"][0]["function"]["parameters"]["$defs"]["Call"]
+    assert called["properties"]["to"]["enum"] == ["air", "bed", "pick"]
     assert "<done>" in asked(model)
     assert job.spend.tokens.spent == 100
