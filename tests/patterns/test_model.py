@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator import JobFailed
+from orchestrator import Budget, JobFailed
 from tests.patterns.conftest import FLOWS
 from tests.support.stage import Stage, stage
 from tools.testing.model import ModelServer, answers
@@ -76,6 +76,20 @@ def test_a_model_s_wrong_plan_is_given_back_with_what_is_wrong(model: ModelServe
     schema = model.requests[0]["tools"][0]["function"]["parameters"]
     assert schema["properties"]["steps"]["maxItems"] == 50
     assert schema["$defs"]["PlannedStep"]["properties"]["specialist"]["enum"] == ["air", "sky", "bed", "pick"]
+
+
+def test_a_plan_over_the_budget_is_not_paid_again_when_the_budget_is_raised(
+    model: ModelServer, modelled: Stage
+) -> None:
+    whole = {"steps": [*LOOKS, PICK]}
+    script(model, whole, whole)
+    job = modelled.app.submit({}, workflow="planned-by-model", budget=Budget(steps=4))
+    with pytest.raises(JobFailed, match="take at least 4 steps, the budget has 3 left, 1 too few"):
+        job.result(30)
+    assert "at least 4 steps, more than the budget has left" in asked(model)
+    job.resume(budget=Budget(steps=5))
+    assert job.result(30) == ["air", "bed", "pick", "planner"]
+    assert (len(model.requests), job.spend.tokens.spent) == (2, 100)
 
 
 def test_a_model_supervises_from_what_is_done(model: ModelServer, modelled: Stage) -> None:
