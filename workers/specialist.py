@@ -62,8 +62,7 @@ def specialist(
         diverged: it runs again and asks for another effect: `stop` fails it, `recorded` takes the answer on record.
         needs: names of steps whose outputs it cannot do without; `PlanExecuteSolve` holds its planner to it.
         approve: tool or glob -> which of its calls with an effect a person approves: `always`, or `copied` arguments.
-        least: what a step of it spends at least, e.g. `Budget(tool_calls=2)`; `PlanExecuteSolve` refuses plans that
-            take more than the job has left.
+        least: what a step of it spends at least, a `Budget`; `PlanExecuteSolve` refuses plans for which less is left.
 
     Raises:
         InvalidRequest: name, policy or function (`async def f(step, request)`) are not valid.
@@ -71,20 +70,12 @@ def specialist(
     if name in KINDS:
         raise InvalidRequest(f"specialist {name!r}: the deciding steps of patterns have this name; choose another")
 
+    takes = Budget.of(least)
+
     def register(perform: Perform) -> Perform:
         request, output = _models(name, perform)
-        ways = (
-            tuple(tools),
-            queue,
-            optional,
-            timeout_s,
-            diverged,
-            tuple(needs),
-            _about(perform),
-            dict(approve),
-            Budget.of(least),
-        )
-        profile = catalogue.profiles[name] = Profile(name, request, output, *ways)
+        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), _about(perform), dict(approve))
+        profile = catalogue.profiles[name] = Profile(name, request, output, *ways, takes)
         specialists[name] = Specialist(profile, perform)
         return perform
 
