@@ -2,7 +2,7 @@
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
@@ -70,16 +70,18 @@ def specialist(
     if name in KINDS:
         raise InvalidRequest(f"specialist {name!r}: the deciding steps of patterns have this name; choose another")
 
-    takes = Budget.of(least)
+    ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs))
+    given = Profile(name, None, None, *ways, approve=dict(approve), least=Budget.of(least))
+    return lambda perform: _entered(given, perform)
 
-    def register(perform: Perform) -> Perform:
-        request, output = _models(name, perform)
-        ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs), _about(perform), dict(approve))
-        profile = catalogue.profiles[name] = Profile(name, request, output, *ways, takes)
-        specialists[name] = Specialist(profile, perform)
-        return perform
 
-    return register
+def _entered(given: Profile, perform: Perform) -> Perform:
+    """Enter a specialist into the catalogue, with what its function says of itself."""
+    request, output = _models(given.name, perform)
+    profile = replace(given, request=request, output=output, about=_about(perform))
+    catalogue.profiles[given.name] = profile
+    specialists[given.name] = Specialist(profile, perform)
+    return perform
 
 
 def _about(perform: Perform) -> str:
