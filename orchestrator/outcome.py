@@ -1,5 +1,6 @@
 """What a job came to: its result, or the error that says why there is none."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from orchestrator.errors import BudgetExhausted, JobCancelled, JobFailed, WaitingForInput
@@ -45,7 +46,11 @@ def undone(undo: Undo) -> list[str]:
     told = [f"undone: {len(undo.done)}"]
     if undo.pending:
         told.append(f"{undo.pending} of {len(undo.steps)} steps are still being undone")
-    for entry in undo.left:
-        what = as_text(entry["arguments"]) if "arguments" in entry else f"call {entry['call']}"
-        told.append(f"NOT undone: {entry['tool']} {what} of {entry['step']}: {entry['why']}")
-    return told
+    left = (f"NOT undone: {one['tool']} {_which(one)} of {one['step']}: {one['why']}" for one in undo.left)
+    return [*told, *left]
+
+
+def _which(entry: Mapping[str, Any]) -> str:
+    if "calls" in entry:
+        return f"calls {', '.join(map(str, entry['calls']))}"
+    return as_text(entry["arguments"]) if "arguments" in entry else f"call {entry['call']}"

@@ -73,13 +73,17 @@ class Asking:
         if not lacking:
             return known
         self._lacking += lacking
-        asks = asyncio.current_task()
-        for over in [over for over, task in self._busy.items() if task is asks]:
-            self._over(over)  # who asks is not waited for, whatever it was doing
+        self.stand_aside()
         waits_for = set(self._busy)  # not for what they do next: who goes from call to call would never be over
         while waits_for := waits_for & self._busy.keys() | self._looking:  # but for what they ask next
             await asyncio.wait(waits_for)
         return await self._lack(self._lacking)
+
+    def stand_aside(self) -> None:
+        """Who asks is not waited for, whatever it was doing."""
+        asks = asyncio.current_task()
+        for over in [over for over, task in self._busy.items() if task is asks]:
+            self._over(over)
 
     def _over(self, over: asyncio.Future[None]) -> None:
         if over in self._busy:

@@ -214,7 +214,7 @@ class StepContext:
         """Remember how to undo what this step did: `docs/undo.md`.
 
         It is called, newest first, when the job is cancelled, or fails and its workflow says `on_failure="undo"`. The
-        tool must be one that this specialist may call.
+        tool must be one that this specialist may call. An effect for which nothing is said is listed as not undone.
         """
         self._attempt.on_rollback(tool, arguments)
 

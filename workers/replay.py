@@ -96,9 +96,14 @@ class Replay:
     async def outstanding(self) -> list[Recorded]:
         """The effects on record that this attempt has not taken, by number; those asked side by side count as taken."""
         await self._read()
-        if any(row.changed_something for row in self._left):
+        if self.ahead:
             await asyncio.sleep(0)  # the other calls of a gather() ask in this turn of the loop
         return [row for row in self._left if row.changed_something]
+
+    @property
+    def ahead(self) -> bool:
+        """Whether an effect is on record that this attempt has not taken."""
+        return any(row.changed_something for row in self._left)
 
     @property
     def passed(self) -> Recorded | None:

@@ -3,12 +3,14 @@
 A step that did not succeed has no checkpoint with its `on_rollback` calls. But each of its calls was recorded before it
 was sent; so its code is run once more, every finished call is answered from the record, and what it asks to be
 remembered is noted. A call that was under way at the end is cleared up first. Whoever asks for anything else waits for
-ever, and when nobody is left who does not, the specialist is ended.
+ever, and when nobody is left who does not, the specialist is ended. An effect of which nothing was said by then is
+listed: none is passed over in silence.
 """
 
 import asyncio
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import ValidationError
@@ -16,7 +18,7 @@ from pydantic import ValidationError
 from orchestrator.state.calls import Recorded
 from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
-from orchestrator.state.undo import Entry
+from orchestrator.state.undo import Entry, unsaid
 from orchestrator.telemetry.spans import NOTHING
 from tools.outcome import NeedsInput
 from tools.servers import Tool
@@ -39,6 +41,8 @@ if TYPE_CHECKING:
 
 STILL_S = 0.2
 """When nobody has moved for so long, nobody will: all wait for something new."""
+PATIENCE_S = 5.0
+"""The same where somebody may be at something slow of its own, behind which it says how an effect is undone."""
 
 
 def why(verdict: Verdict) -> str:
@@ -57,9 +61,10 @@ class Past(Journal):
     Attributes:
         left: effects of which nobody can tell whether they happened, each with `why`.
         present: the journal of the work of undoing, in which what was under way is cleared up.
+        effects: those on record that happened, and that the specialist has asked for again.
         moves: how often somebody was answered.
         busy: how many are being answered.
-        waiting: how many wait for something new.
+        seen: the tasks that have asked for something; `waiting`: those that wait for something new.
     """
 
     present: "UndoJournal"
@@ -67,25 +72,27 @@ class Past(Journal):
     def __init__(self, *shared: Any, last: bool) -> None:
         super().__init__(*shared, last=last)
         self.left = list[Entry]()
-        self.moves = self.busy = self.waiting = 0
+        self.effects = list[Recorded]()
+        self.moves = self.busy = 0
+        self.seen, self.waiting = set["asyncio.Task[Any] | None"](), set["asyncio.Task[Any] | None"]()
 
     async def call(self, name: str, arguments: dict[str, Any], timeout_s: float, *, by_model: bool = False) -> Any:
         """Answer a call that is on record."""
         del by_model
-        self.busy += 1
-        try:
+        with self._answering():
             call = await self._last_round(await self._replay.ask(name, fingerprint(name, arguments)))
             row = call.row
-            if row is not None and row.finished:
-                return await self._replayed(row, NOTHING)
-            if row is not None and row.changed_something:
-                known = await self._cleared_up(row, arguments, timeout_s, call.said)
-                if known is not None and known.happened:
-                    return known.result
-        finally:
-            self.busy -= 1
-            self.moves += 1
+            if row is not None and (known := await self._past(row, arguments, timeout_s, call.said)).happened:
+                if row.changed_something:
+                    self.effects.append(row)
+                return known.result
         return await self.nothing_new()
+
+    async def _past(self, row: Recorded, arguments: dict[str, Any], timeout_s: float, said: Said | None) -> Known:
+        if row.finished:
+            return Known(happened=True, result=await self._replayed(row, NOTHING))
+        known = await self._cleared_up(row, arguments, timeout_s, said) if row.changed_something else None
+        return known or Known(happened=False)
 
     async def shown(self, patterns: Sequence[str]) -> list[Tool]:
         """Whatever they are now: no model is shown them."""
@@ -103,20 +110,36 @@ class Past(Journal):
 
     async def replied(self, prompt: Prompt) -> Reply:
         """Answer a question to a model that is on record."""
-        self.busy += 1
-        try:
+        with self._answering():
             row = (await self._replay.ask(MODEL, prompt.asked)).row
             if row is not None and row.finished:
                 return Reply.recorded(await self._record.stored(row.number))
+        return await self.nothing_new()
+
+    @contextmanager
+    def _answering(self) -> Generator[None]:
+        self.seen.add(asyncio.current_task())
+        self.busy += 1
+        try:
+            yield
         finally:
             self.busy -= 1
             self.moves += 1
-        return await self.nothing_new()
 
     async def nothing_new(self) -> Any:
         """Wait for ever."""
-        self.waiting += 1
-        await asyncio.Event().wait()
+        self._asking.stand_aside()
+        task = asyncio.current_task()
+        self.waiting.add(task)
+        try:
+            await asyncio.Event().wait()
+        finally:  # its own code had it wait for so long at most
+            self.waiting.discard(task)
+
+    @property
+    def ahead(self) -> bool:
+        """Whether an effect is on record that the specialist has not asked for again."""
+        return self._replay.ahead
 
     async def _cleared_up(
         self, row: Recorded, arguments: dict[str, Any], timeout_s: float, said: Said | None
@@ -148,7 +171,9 @@ class Retrace(Attempt):
         past = Held(held.task, held.length_s, Lease(held.lease.job_id, step, ""))
         return cls(shop, past, dataclasses.replace(claim, again=True), specialist.profile, float("inf"))
 
-    async def entries(self, specialist: Specialist, present: "UndoJournal") -> tuple[list[Entry], list[Entry]]:
+    async def entries(
+        self, specialist: Specialist, present: "UndoJournal", left_s: float
+    ) -> tuple[list[Entry], list[Entry]]:
         """What it asks to be remembered, and the effects of which nobody can tell how to undo them.
 
         Raises:
@@ -160,23 +185,37 @@ class Retrace(Attempt):
         except ValidationError as error:
             told = f"the request does not fit {specialist.profile.name} any more: {problems(error)}"
             raise Stop(Failed("invalid data", told)) from error
-        task = asyncio.ensure_future(specialist.perform(StepContext(self), request))
+        task, more = asyncio.ensure_future(specialist.perform(StepContext(self), request)), ""
         try:
-            await self._until_still(task)
+            if not await self._until_still(task, min(PATIENCE_S, left_s / 2)):
+                more = "; its code was left at something slow"
         finally:
             task.cancel()
             await asyncio.wait([task], timeout=STILL_S)
         if self.stop:
             raise self.stop
-        return list[Entry](self.rollback), [*self._journal.left, *await self._journal.unasked()]
+        past, entries = self._journal, list[Entry](self.rollback)
+        return entries, [*past.left, *await past.unasked(), *unsaid(entries, past.effects, more)]
 
-    async def _until_still(self, task: "asyncio.Future[Any]") -> None:
-        past, moves = self._journal, -1
+    async def _until_still(self, task: "asyncio.Task[Any]", patience_s: float) -> bool:
+        """Until it has ended or nobody moves; answers whether nobody can move any more."""
+        past, moves, still_s = self._journal, -1, 0.0
         while not task.done() and not self.stop:
-            if past.waiting and not past.busy and moves == past.moves:
-                return
-            moves = past.moves
+            moved = past.busy or moves != past.moves + len(self.rollback)
+            moves, still_s = past.moves + len(self.rollback), 0.0 if moved else still_s + STILL_S
+            if still_s and self._all_said(task):
+                return True
+            if still_s >= patience_s:
+                return False
             await asyncio.wait([task], timeout=STILL_S)
+        return True
+
+    def _all_said(self, task: "asyncio.Task[Any]") -> bool:
+        """All tasks wait for something new, or some do and nothing is missing of what the others can say."""
+        past = self._journal
+        if all(each in past.waiting or each.done() for each in (task, *past.seen) if each):
+            return True
+        return bool(past.waiting) and len(self.rollback) >= len(past.effects) and not past.ahead
 
     async def model(self, prompt: Prompt) -> Reply:
         """What is on record; nothing is asked again."""

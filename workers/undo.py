@@ -7,7 +7,7 @@ from orchestrator.state import keys
 from orchestrator.state.calls import Cost, Recorded
 from orchestrator.state.records import Claim, Question
 from orchestrator.state.steps import Lease
-from orchestrator.state.undo import Entry, Undone, not_undone
+from orchestrator.state.undo import Entry, Undone, not_undone, unsaid
 from orchestrator.telemetry import Span, names
 from orchestrator.telemetry.names import Outcome
 from tools.effects import Effect
@@ -110,7 +110,7 @@ class Undoing(Attempt):
             Stop: it cannot be known at all, or not now.
         """
         past = Retrace.of(self._shop, self._held, step, self.claim, specialist)
-        return await past.entries(specialist, self._journal)
+        return await past.entries(specialist, self._journal, self.left_s)
 
     async def undo(self, entry: Entry) -> None:
         """One call; what went wrong with another one does not stop it.
@@ -143,6 +143,8 @@ class UndoRun(StepRun):
         try:
             if self._entries is None:
                 self._entries, self._left = await self._attempt.learn(specialist, self._of)
+            else:
+                self._left = unsaid(self._entries, await self._effects())
             while self._entries:
                 await self._undo(self._entries[-1])
                 self._entries.pop()
@@ -191,5 +193,9 @@ class UndoRun(StepRun):
 
     async def _give_up(self, reason: str) -> None:
         """List what this attempt has not come to."""
-        calls = await self._workshop.calls.recall(Lease(self.job_id, self._of, "")) if self._entries is None else ()
+        calls = await self._effects() if self._entries is None else ()
         self._left += not_undone(self._entries, calls, reason)
+
+    async def _effects(self) -> Sequence[Recorded]:
+        calls = await self._workshop.calls.recall(Lease(self.job_id, self._of, ""))
+        return [call for call in calls if call.changed_something]

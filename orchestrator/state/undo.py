@@ -11,7 +11,8 @@ from orchestrator.state.scripts import Scripts
 from orchestrator.state.steps import Committed, Lease
 
 Entry = Mapping[str, Any]
-"""How to undo something: `tool` and `arguments`; where it was not undone, also `why`."""
+"""How to undo something: `tool` and `arguments`; where it was not undone, also `why`. What nobody knows how to undo has
+the number of the `call` instead of `arguments`, or of the `calls` some of which are not undone."""
 
 
 @dataclass(frozen=True)
@@ -20,8 +21,8 @@ class Undoing:
 
     Attributes:
         claim: as of a step; its step's request, inputs and arguments are what the step itself had.
-        entries: what the step remembered when it succeeded, newest last; None: it did not succeed, so what it did has
-            to be learned from its calls.
+        entries: what the step remembered when it succeeded, newest last, perhaps nothing; None: it did not succeed, so
+            what it did has to be learned from its calls.
     """
 
     claim: Claim
@@ -46,6 +47,17 @@ def not_undone(entries: Sequence[Entry] | None, calls: Sequence[Recorded], why: 
     if entries is not None:
         return [{**entry, "why": why} for entry in reversed(entries)]
     return [{"tool": call.tool, "call": call.number, "why": why} for call in calls if call.changed_something]
+
+
+def unsaid(entries: Sequence[Entry], effects: Sequence[Recorded], more: str = "") -> list[Entry]:
+    """The effects for which a step remembered nothing, as far as that can be told, as things that nobody undoes."""
+    if not entries:
+        return not_undone(None, effects, f"its specialist did not say how (on_rollback){more}")
+    if len(entries) >= len(effects):
+        return []
+    tools, numbers = dict.fromkeys(call.tool for call in effects), [call.number for call in effects]
+    why = f"these had effects, and its specialist said on_rollback for {len(entries)} of them{more}"
+    return [{"tool": ", ".join(tools), "calls": numbers, "why": why}]
 
 
 def work(step: str) -> str:

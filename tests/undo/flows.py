@@ -86,6 +86,39 @@ async def whimsical(step: StepContext, request: Wish) -> Any:
     await step.ask("more", prompt="anything else?")
 
 
+@specialist("silent", tools=["desk.*"])
+async def silent(step: StepContext, request: Wish) -> Any:
+    """It does not say how its booking is undone."""
+    await step.call("desk.book", item=f"{request.item} silent")
+
+
+@specialist("partial", tools=["desk.*"])
+async def partial(step: StepContext, request: Wish) -> Any:
+    """It says how one of its two bookings is undone."""
+    await step.call("desk.book", item=f"{request.item} unsaid")
+    await _book(step, request, "said")
+    await step.ask("more", prompt="anything else?")
+
+
+async def _slowly(step: StepContext, request: Wish, seconds: float) -> None:
+    await step.call("desk.book", item=f"{request.item} slowly")
+    await asyncio.sleep(seconds)
+    step.on_rollback("desk.cancel", booked=f"{request.item} slowly")
+
+
+@specialist("slow", tools=["desk.*"], timeout_s=4)
+async def slow(step: StepContext, request: Wish) -> Any:
+    """One branch says slowly how its booking is undone; the other one asks."""
+    await asyncio.gather(_slowly(step, request, request.seconds), step.ask("more", prompt="anything else?"))
+
+
+@specialist("dozing", tools=["desk.*"], timeout_s=4)
+async def dozing(step: StepContext, request: Wish) -> Any:
+    """It does something of its own behind its booking, and there is no time for it."""
+    await _book(step, request, "dozing")
+    await asyncio.sleep(60)
+
+
 @specialist("sprouting")
 async def sprouting(step: StepContext, request: Wish) -> None:
     step.grow(Step("one", "grown-a"), Step("one", "grown-b"), before="pondering")
@@ -101,5 +134,7 @@ Workflow("grown", request=Wish, plan=lambda _: Plan.chain("sprouting", "ponderin
 Workflow("failing", request=Wish, plan=lambda _: Plan.chain("two", "crashing"), on_failure="undo")
 Workflow("late", request=Wish, plan=lambda _: Plan.chain("two", "dawdling"), on_failure="undo")
 Workflow("kept", request=Wish, plan=lambda _: Plan.chain("two", "crashing"))
-for _name in ("half", "torn", "wiring", "whimsical", "dawdling"):
+Workflow("unsaid", request=Wish, plan=lambda _: Plan.chain("silent", "pondering"))
+Workflow("dozing", request=Wish, plan=lambda _: Plan.chain("dozing"), on_failure="undo")
+for _name in ("half", "torn", "wiring", "whimsical", "dawdling", "partial", "slow"):
     Workflow(_name, request=Wish, plan=lambda _, name=_name: Plan.chain(name))

@@ -130,6 +130,54 @@ def test_a_specialist_that_asks_for_something_else_each_time_is_listed(played: S
     assert "NOT undone: desk.book call 1 of whimsical: the specialist did not ask for it again" in ends(job)
 
 
+def test_a_booking_of_which_nothing_was_said_is_listed_and_its_job_can_be_forked_behind_it(played: Stage) -> None:
+    job, item = waiting(played, "unsaid")
+    job.cancel()
+    assert "undone: 0; NOT undone: desk.book call 1 of silent: its specialist did not say how (on_rollback)" in ends(
+        job
+    )
+    assert job.fork(after="silent").cancel() == "cancelled"
+    assert done(played, item) == [f"{item} silent"]
+
+
+def test_what_is_said_of_one_of_two_bookings_is_told(played: Stage) -> None:
+    job, item = waiting(played, "partial")
+    job.cancel()
+    said = ends(job)
+    assert (
+        "NOT undone: desk.book calls 1, 2 of partial: these had effects, and its specialist said on_rollback for 1"
+        in said
+    )
+    assert done(played, item) == [f"{item} said", f"{item} unsaid", f"no {item} said"]
+    assert [event.data["left"][0]["calls"] for event in job.events() if event.type == "undone"] == [[1, 2]]
+
+
+def test_what_is_said_slowly_beside_a_question_is_undone(played: Stage) -> None:
+    job, item = waiting(played, "slow", seconds=1.0)
+    job.cancel()
+    said = ends(job)
+    assert "undone: 1" in said
+    assert "NOT" not in said
+    assert done(played, item) == [f"{item} slowly", f"no {item} slowly"]
+
+
+def test_what_is_said_too_slowly_is_listed(played: Stage) -> None:
+    job, item = under_way(played, "slow", "slowly", seconds=60.0)
+    job.cancel()
+    why = "its specialist did not say how (on_rollback); its code was left at something slow"
+    assert f"undone: 0; NOT undone: desk.book call 1 of slow: {why}" in ends(job)
+    assert done(played, item) == [f"{item} slowly"]
+
+
+def test_what_was_said_before_something_slow_is_undone_without_waiting_for_it(played: Stage) -> None:
+    job, item = under_way(played, "dozing", "dozing")
+    job.cancel()
+    said = ends(job)
+    assert "undone: 1" in said
+    assert "NOT" not in said
+    assert done(played, item) == [f"{item} dozing", f"no {item} dozing"]
+
+
 @pytest.mark.parametrize(("workflow", "reason"), [("failing", "step"), ("late", "deadline")])
 def test_a_failed_job_is_undone_if_its_workflow_says_so(played: Stage, workflow: str, reason: str) -> None:
     item = next(ITEMS)

@@ -17,7 +17,8 @@ local undone = ',' .. (redis.call('HGET', from, 'undo') or '') .. ','
 for _, row in ipairs(kept) do
   local state = redis.call('HGET', from, row.n .. '.state')
   if state ~= 'succeeded' then return {'UNFINISHED', row.n, state or 'not in its plan'} end
-  if string.find(undone, ',' .. row.n .. ',', 1, true) then return {'UNDONE', row.n} end
+  local undoes = redis.call('HEXISTS', from, row.n .. '.undo') == 1 -- else it was only listed as not undone
+  if undoes and string.find(undone, ',' .. row.n .. ',', 1, true) then return {'UNDONE', row.n} end
 end
 if skey ~= '' then
   redis.call('SET', skey, job)

@@ -1,4 +1,4 @@
--- undo: what a job has done is taken back, newest first. To undo a step is a piece of work of its own, kept and found like a
+-- undo: what a job has done is taken back, newest first, or listed where its step did not say how. To undo a step is a piece of work of its own, kept and found like a
 -- step: undo~<step> has a step's fields, stands in the same indexes, and travels in the queue of the step's specialist.
 -- Fields of the job: undo: the steps, newest first   undo_left: how many of them are not undone yet
 -- USES offer
@@ -21,7 +21,7 @@ local function undo(job, at)
   for step in string.gmatch(redis.call('HGET', key, 'order') or '', '[^,]+') do
     local p = step .. '.'
     local f = redis.call('HMGET', key, p .. 'state', p .. 'undo', p .. 'fence', p .. 'no', p .. 'spec', p .. 'queue')
-    if f[1] == 'succeeded' and f[2] or f[1] ~= 'succeeded' and f[3] and has_effects(job, step) then
+    if f[1] == 'succeeded' and f[2] or f[3] and has_effects(job, step) then
       list[#list + 1] = {name = step, at = tonumber(f[3]), no = tonumber(f[4]), spec = f[5], queue = f[6]}
     end
   end
