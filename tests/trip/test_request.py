@@ -63,6 +63,15 @@ def test_money_that_is_no_sum_for_the_trip_is_asked_and_not_dropped(said: str) -
     assert taken({**WHOLE, "money_usd": "1500"}).fields["money_usd"] == 1_500.0
 
 
+def test_what_is_not_understood_is_asked_and_not_dropped() -> None:
+    got = taken(f"{SENTENCE}, near a place with good zorbing, no hotel")
+    assert [question.field for question in got.questions] == ["interests"]
+    told = "not understood: 'zorbing', 'no hotel' (understood: hiking). Name all that matters, or []: What is"
+    assert got.questions[0].prompt.startswith(told)
+    for said, interests in (("zorbing, hiking", ["zorbing", "hiking"]), (["hiking"], ["hiking"]), ("", []), ([], [])):
+        assert taken({**got.fields, "interests": said}).fields["interests"] == interests
+
+
 @pytest.mark.parametrize(
     ("change", "field"),
     [
@@ -120,6 +129,8 @@ def test_an_end_date_says_the_nights_and_with_nights_the_start() -> None:
         ({"origin": "Springfield"}, "SGF"),
         ({"destination": "x" * 100_000}, "destination"),
         ({"interests": ["x" * 41]}, "interests"),
+        ({"interests": "x" * 41}, "interests"),
+        ({"interests": {"unread": "x"}}, "interests"),
         ({"end_date": 3.5}, "end_date"),
     ],
 )

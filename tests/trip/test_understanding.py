@@ -51,6 +51,21 @@ def test_any_text_is_read_without_an_error(text: str) -> None:
     assert set(understand(text, TODAY)) <= set(TripRequest.model_fields)
 
 
+KNOWN = "Boston to Denver, 12 to 15 March, two people, hiking, $900"
+STRANGE = st.from_regex(r"zq[a-z]{1,12}|[1-9][0-9]{4}|é[äöü]{2,9}|\U0001f3bf", fullmatch=True)
+
+
+@settings(deadline=None)
+@given(
+    STRANGE, st.sampled_from(["{}, " + KNOWN, KNOWN.replace("two", "{} and two"), KNOWN + " {}", KNOWN + ". No {}!"])
+)
+def test_a_word_that_nobody_knows_never_vanishes(word: str, sentence: str) -> None:
+    fields = understand(sentence.format(word), TODAY)
+    assert word in " ".join(fields["interests"]["unread"])
+    assert fields["interests"]["read"] == ["hiking"]
+    assert {**fields, "interests": ["hiking"]} == understand(KNOWN, TODAY)
+
+
 SAID = """
 from to in 12 15 march 2027 next friday two people family of four $ 2,500 usd under new york denver - , . the 4th
 three nights days week € 1.000 San Jose Maine LA NYC and or alone with my wife kids

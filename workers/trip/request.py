@@ -109,6 +109,17 @@ class TripRequest(BaseModel):
             raise _broken("money_usd", f"{said[:60]!r} is no sum for the whole trip")
         return said
 
+    @field_validator("interests", mode="before")
+    @classmethod
+    def _are_understood(cls, said: Any) -> Any:
+        """Text of which not all was understood is asked about; words with commas between them are a list."""
+        told: dict[str, Any] = dict(said) if isinstance(said, Mapping) else {}
+        if isinstance(told.get("unread"), list):
+            unread = ", ".join(repr(str(phrase)[:60]) for phrase in told["unread"][:5])
+            read = f" (understood: {', '.join(map(str, told['read']))[:200]})" if told.get("read") else ""
+            raise _broken("interests", f"not understood: {unread}{read}. Name all that matters, or []")
+        return [word for word in map(str.strip, said.split(",")) if word] if isinstance(said, str) else said
+
     @field_validator("start_date")
     @classmethod
     def _is_on_offer(cls, day: date, info: ValidationInfo) -> date:

@@ -1,10 +1,11 @@
 """When a trip starts and how many nights it has. A date without a year is the next such date."""
 
 import re
+from collections.abc import Iterator, Mapping
 from datetime import date
 from itertools import pairwise
 
-from workers.trip.understanding.mentions import Mention, mentions
+from workers.trip.understanding.mentions import MONTHS, Mention, mentions
 from workers.trip.understanding.words import ANY_NUMBER, number
 
 LONGEST_SPAN_DAYS = 180
@@ -14,10 +15,15 @@ JOINED = re.compile(r" ?(?:-|–|—|to|until|till|til|through|thru) ?(?:the |on
 BETWEEN_JOINED = re.compile(r" (?:and|&) (?:the )?")
 CHOICE = re.compile(r" ?(?:or|/) ?(?:the |on )?")
 BACK = re.compile(r"\b(?:until|till|til|through|thru|back|returns?|returning|home|ends?|ending)\b[a-z ]*$")
-LOOSE = re.compile(r"\b(?:by|before|after|around|about|circa|roughly|not|except|since)(?: on)? (?:the )?$")
+LOOSE = re.compile(
+    r"\b(?:by|before|after|around|about|circa|roughly|not|except|since|(?:later|earlier|sooner) than)"
+    r"(?: on)? (?:the )?$"
+)
 """Not that day, or not exactly."""
 
-OTHER_WEEK = re.compile(r"\b(?:next week|week after|following week|after next|[a-z]+day week|week on)\b")
+OTHER_WEEK = re.compile(
+    r"\b(?:next week|week after|following week|after next|[a-z]+day week|week on|weeks? from [a-z]+day)\b"
+)
 """Not the coming Friday, then: in which week a weekday is meant is not said clearly."""
 
 BEHIND = 40
@@ -29,9 +35,17 @@ _NOT_A_CHOICE = (
 NIGHTS = re.compile(rf"\b{_NOT_A_CHOICE}(?!an? )({ANY_NUMBER})[ -]nights?\b")
 DAYS = re.compile(rf"\b{_NOT_A_CHOICE}(?<!\bin )(?!an? )({ANY_NUMBER})[ -](?:full )?days?\b(?! from now)")
 WEEKS = re.compile(
-    rf"\b{_NOT_A_CHOICE}(?<!\bin )({ANY_NUMBER})[ -]weeks?\b(?! from now| on [a-z]+day)"
+    rf"\b{_NOT_A_CHOICE}(?<!\bin )({ANY_NUMBER})[ -]weeks?\b(?! from now| (?:on|from) [a-z]+day)"
     r"|\b(fortnight)\b|\bfor the week\b|\bweek-?long\b"
 )
+OPEN_NIGHTS = re.compile(
+    rf"\b(?:(?:at )?(?:least|most|min(?:imum)?|max(?:imum)?) )?(?:{ANY_NUMBER}(?: ?- ?| to | or ))?{ANY_NUMBER}"
+    r"[ -](?:nights?|(?:full )?days?|weeks?)\b"
+)
+OPEN_DAY = re.compile(
+    rf"\b[0-9]{{1,2}}/[0-9]{{1,2}}(?:/[0-9]{{2,4}})?\b|\b(?:(?:early|mid|late|end of) )?(?:{'|'.join(MONTHS)})\b"
+)
+"""What says neither how many nights nor which day, so that it is asked."""
 WEEKEND = re.compile(r"\b(long )?weekend\b")
 
 
@@ -41,7 +55,6 @@ def understood(text: str, today: date) -> dict[str, object]:
     "Four days" are three nights, a week is seven, a weekend two; a range of dates says both. What contradicts itself
     (five nights from 12 to 15 March) or leaves a choice (12 or 19 March) is left out.
     """
-    text = text.replace("next year", str(today.year + 1)).replace("this year", str(today.year))
     nights, days = _only(NIGHTS, text), _only(DAYS, text)
     start, end = _span(text, today)
     fields: dict[str, object] = {"start_date": start.isoformat()} if start else {}
@@ -49,9 +62,26 @@ def understood(text: str, today: date) -> dict[str, object]:
         between = (end - start).days
         agrees = nights in {None, between} and (nights or days in {None, between, between + 1})
         return {**fields, "nights": between} if agrees else fields
+    if nights and days and nights not in {days, days - 1}:
+        return fields
     if nights is None:
         nights = days - 1 if days else _vaguely(text)
     return {**fields, "nights": nights} if nights else fields
+
+
+def read(text: str, fields: Mapping[str, object]) -> Iterator[tuple[int, int]]:
+    """Where a text in lower case says what these fields hold of dates and nights, or what makes that they are asked."""
+    open_ = "start_date" not in fields
+    patterns = [NIGHTS, DAYS, WEEKS, WEEKEND, *([OPEN_DAY, OTHER_WEEK] if open_ else [])]
+    for pattern in [*patterns, *([] if "nights" in fields else [OPEN_NIGHTS])]:
+        yield from (match.span() for match in pattern.finditer(text))
+    found = mentions(text)
+    for one, following in pairwise(found):
+        if _joined(text, one, following) or (open_ and CHOICE.fullmatch(text[one.end : following.start])):
+            yield one.start, following.end
+    for one in found:
+        if one.complete and (open_ or not LOOSE.search(_before(text, one))):
+            yield one.start, one.end
 
 
 def _only(pattern: re.Pattern[str], text: str) -> int | None:
@@ -84,8 +114,9 @@ def _span(text: str, today: date) -> tuple[date | None, date | None]:
     if ranges:
         spans = {_resolved(first, last, today) for first, last in ranges}
         return spans.pop() if len(spans) == 1 and not alone else (None, None)
+    alone = [one for one in alone if not LOOSE.search(_before(text, one))]
     ends = [one for one in alone if BACK.search(_before(text, one))]
-    starts = [one for one in alone if one not in ends and not LOOSE.search(_before(text, one))]
+    starts = [one for one in alone if one not in ends]
     if len({one.said for one in starts}) != 1:
         return None, None
     return _resolved(starts[0], ends[0], today) if len(ends) == 1 else (starts[0].after(today), None)

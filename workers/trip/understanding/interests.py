@@ -1,6 +1,7 @@
 """What the trip is for."""
 
 import re
+from collections.abc import Iterator
 
 WORD = re.compile(r"[a-z]+")
 _MEANT = """
@@ -38,20 +39,28 @@ french: french
 thai: thai
 """
 MEANT = {word: line.partition(":")[0] for line in _MEANT.strip().split("\n") for word in line.partition(":")[2].split()}
-NEGATED = re.compile(r"\b(?:no|not|without|hate|hates|except|avoid) (?:any |do |the )?$")
+NEGATED = re.compile(
+    r"\b(?:no|not|never|without|hates?|dislikes?|except|avoid|skip|instead of|rather than|(?:any|every)thing but|"
+    r"no more|(?:don|doesn|can|won)['’]?t(?: like| want| need| do)?) (?:to |any |do |go |the )*$"
+)
+LOOK_BACK = 30
 PARTY_OF = re.compile(r" ?of\b")
 
 
 def understood(text: str) -> list[str]:
     """The interests of a text in lower case, in the order they are first mentioned."""
-    found: dict[str, None] = {}
+    return list(dict.fromkeys(MEANT[match[0]] for match in _mentioned(text)))
+
+
+def read(text: str) -> list[tuple[int, int]]:
+    """Where they are mentioned."""
+    return [match.span() for match in _mentioned(text)]
+
+
+def _mentioned(text: str) -> Iterator[re.Match[str]]:
+    """The words that are not denied."""
     for match in WORD.finditer(text):
-        interest = MEANT.get(match[0])
-        if interest is None or interest in found:
+        if match[0] not in MEANT or (match[0] == "party" and PARTY_OF.match(text, match.end())):
             continue
-        if NEGATED.search(text[max(0, match.start() - 16) : match.start()]):
-            continue
-        if match[0] == "party" and PARTY_OF.match(text, match.end()):
-            continue
-        found[interest] = None
-    return list(found)
+        if not NEGATED.search(text, max(0, match.start() - LOOK_BACK), match.start()):
+            yield match

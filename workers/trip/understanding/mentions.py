@@ -21,7 +21,7 @@ _NO_DAY = (
 )
 _WEEKDAY = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in WEEKDAYS) + "|tues|thur|thurs"
 DATE = re.compile(
-    rf"(?:\b(?:{_WEEKDAY})\b\.?,? (?:the )?)?(?<![0-9.,/$€£])(?:"
+    rf"(?:\b(?:(?:on|this|next|coming) )?(?P<named>{_WEEKDAY})\b\.?,? (?:the )?)?(?<![0-9.,/$€£])(?:"
     r"(?P<iso>20[0-9]{2}-[0-9]{2}-[0-9]{2})\b"
     r"|(?P<n1>[0-9]{1,2})(?P<mark>[./])(?P<n2>[0-9]{1,2})(?P=mark)(?P<n3>20[0-9]{2})\b"
     rf"|{_DAY.format('d1')}(?: of)? {_MONTH.format('m1')}{_YEAR.format('y1')}"
@@ -40,7 +40,10 @@ WORDS = frozenset({"sun", "sat", "wed"})
 
 @dataclass(frozen=True)
 class Mention:
-    """A day as it is said: by number, month and year as far as known, by weekday, or by its distance from today."""
+    """A day as it is said: by number, month and year as far as known, by weekday, or by its distance from today.
+
+    `named` is the weekday that is said beside a date.
+    """
 
     start: int
     end: int
@@ -49,6 +52,7 @@ class Mention:
     year: int | None = None
     weekday: int | None = None
     ahead: int | None = None
+    named: int | None = None
     alone: bool = True
 
     @property
@@ -59,14 +63,14 @@ class Mention:
     @property
     def said(self) -> tuple[int | None, ...]:
         """What it says, wherever it stands."""
-        return (self.day, self.month, self.year, self.weekday, self.ahead)
+        return (self.day, self.month, self.year, self.weekday, self.ahead, self.named)
 
     def filled(self, month: int | None, year: int | None) -> "Mention":
         """With the month and the year that the other end of its range says."""
         return replace(self, month=self.month or month, year=self.year or year) if self.day else self
 
     def after(self, other: date) -> date | None:
-        """The first such day, not before the other one; with a year, that day. None: there is none."""
+        """The first such day, not before the other one; with a year, that day. None: there is none, or of that name."""
         if self.ahead is not None:
             return other + timedelta(days=self.ahead)
         if self.weekday is not None:
@@ -76,7 +80,7 @@ class Mention:
             for month in [self.month] if self.month else range(1, 13):
                 found = _date(year, month, self.day or 0)
                 if found and (self.year or found >= other):
-                    return found
+                    return found if self.named in {None, found.weekday()} else None
         return None
 
 
@@ -87,7 +91,12 @@ def mentions(text: str) -> list[Mention]:
 
 
 def _mention(match: re.Match[str]) -> Mention | None:
-    said, start, end = match.groupdict(), match.start(), match.end()
+    found = _dated(match, match.groupdict())
+    return found and replace(found, named=_weekday(match["named"]) if match["named"] else None)
+
+
+def _dated(match: re.Match[str], said: dict[str, str]) -> Mention | None:
+    start, end = match.span()
     if said["iso"]:
         year, month, day = map(int, said["iso"].split("-"))
         return Mention(start, end, day, month, year)
@@ -99,8 +108,9 @@ def _mention(match: re.Match[str]) -> Mention | None:
         days = 7 if (said["unit"] or said["unit2"]) == "week" else 1
         return Mention(start, end, ahead=days * number(said["count"] or said["count2"]))
     if said["weekday"]:
-        weekday = next(i for i, name in enumerate(WEEKDAYS) if name.startswith(said["weekday"][:3]))
-        return Mention(start, end, weekday=weekday, alone=bool(said["which"]) or said["weekday"] not in WORDS)
+        return Mention(
+            start, end, weekday=_weekday(said["weekday"]), alone=bool(said["which"]) or said["weekday"] not in WORDS
+        )
     day, year = said["d1"] or said["d2"] or said["bare"], said["y1"] or said["y2"] or said["y3"]
     name = said["m1"] or said["m2"]
     month = next(i for i, each in enumerate(MONTHS, 1) if each.startswith(name[:3])) if name else None
@@ -114,6 +124,10 @@ def _numeric(start: int, end: int, said: dict[str, str]) -> Mention | None:
     if said["mark"] == "." or first > 12 or first == second:  # noqa: PLR2004 - months
         return Mention(start, end, first, second, year)
     return Mention(start, end, second, first, year) if second > 12 else None  # noqa: PLR2004 - months
+
+
+def _weekday(name: str) -> int:
+    return next(i for i, each in enumerate(WEEKDAYS) if each.startswith(name[:3]))
 
 
 def _date(year: int, month: int, day: int) -> date | None:

@@ -2,8 +2,10 @@
 
 import functools
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
+from itertools import pairwise, zip_longest
 from typing import Any
 
 from workers.trip.understanding.words import ANY_NUMBER, number
@@ -46,6 +48,7 @@ MONEY = re.compile(
     rf"|\b(?P<word>{ANY_NUMBER}) (?P<size>hundred|thousand|grand)(?: (?P<behind>{_UNIT})(?![a-z]))?"
     rf"|\b(?:{_CUE}) (?:about |around |roughly |of )?{_FIGURE.format('c')}(?: ?(?P<last>{_UNIT})(?![a-z]))?"
 )
+CUE = re.compile(rf"\b(?:{_CUE}) (?:about |around |roughly |of )?$")
 EACH = re.compile(r" ?(?:each|per (?:person|head|adult|traveller)|a (?:head|person)|/ ?person|p\.?p\.?|apiece)\b")
 RATE = re.compile(r" ?(?:(?:a|per|every|each) (?:night|day)|/ ?(?:night|day)|nightly|daily|off\b)")
 NO_MONEY = re.compile(
@@ -53,7 +56,8 @@ NO_MONEY = re.compile(
     r"degree|year|star|kg|lb)"
 )
 TO = re.compile(r" ?(?:-|–|to|and) ?")
-FLOOR = re.compile(r"\b(?:at least|more than|over|minimum(?: of)?|min\.?|from|starting at) $")
+LESS = re.compile(r"(?:^|[ ,:(])[-−]$")
+FLOOR = re.compile(r"\b(?:at least|(?<!no )(?<!not )more than|over|minimum(?: of)?|min\.?|from|starting at) $")
 UNREAD = re.compile(
     rf"\b(?:{_AMOUNT.format()}|{ANY_NUMBER}) ?(?:(?:hundred|thousand|million|k) ?)?"
     r"(?:rupees?|pesos?|kr|kron(?:or|er|a)|rand|baht|won|lira|dirhams?|zloty|forint|ringgit|shekels?|reais|real|lakh|million)\b"
@@ -89,29 +93,24 @@ class Said:
 def understood(text: str, travellers: int | None) -> Money | None:
     """The traveller's money that a text in lower case says; None where none is.
 
-    Of a range the upper end counts, of several sums the smallest, so that none is overspent. Prices a night are no sum.
-    Sums a person are multiplied by the travellers, if they are known.
+    Of a range the upper end counts. Prices a night are no sum. Sums a person are multiplied by the travellers, if they
+    are known.
     """
-    said = [each for match in MONEY.finditer(text) if (each := _said(text, match))]
-    said = [
-        each
-        for i, each in enumerate(said)
-        if i + 1 == len(said) or not TO.fullmatch(text[each.end : said[i + 1].start])
-    ]
+    said = _sums(text)
     if not said or unclear(text, travellers):
         return None
-    sums = [_in_usd(each.amount * (travellers or 1 if each.each else 1), each.currency or "USD") for each in said]
-    least = min(sums, key=lambda money: money.usd)
-    return least if 0 < least.usd <= LARGEST_USD else None
+    one = said[0]
+    total = _in_usd(one.amount * (travellers or 1 if one.each else 1), one.currency or "USD")
+    return total if 0 < total.usd <= LARGEST_USD else None
 
 
 def unclear(text: str, travellers: int | None) -> str:
     """What a text in lower case says of money that is no ceiling of the trip's cost; empty: there is nothing such.
 
-    A night's price where no sum is said, a head's where nobody knows how many travel, the least that may be spent, a
-    currency or a number that is not read.
+    A night's price where no sum is said, a head's where nobody knows how many travel, the least that may be spent, less
+    than nothing, a currency or a number that is not read, several sums.
     """
-    found, sums = "", False
+    found, sums = "", _sums(text)
     for match in MONEY.finditer(text):
         end = _end(text, match)
         behind = text[end : end + 16]
@@ -121,10 +120,29 @@ def unclear(text: str, travellers: int | None) -> str:
             return text[match.start() : end + each.end()].strip()
         elif floor := FLOOR.search(text, max(0, match.start() - 16), match.start()):
             return text[floor.start() : end].strip()
-        else:
-            sums = sums or _said(text, match) is not None
-    unread = UNREAD.search(text)
-    return unread[0] if unread else "" if sums else found.strip()
+        elif less := LESS.search(text, max(0, match.start() - 2), match.start()):
+            return text[less.end() - 1 : end]
+    if unread := UNREAD.search(text):
+        return unread[0]
+    if len({(one.amount, one.currency, one.each) for one in sums}) > 1:
+        return text[sums[0].start : sums[-1].end]
+    return "" if sums else found.strip()
+
+
+def read(text: str, travellers: int | None) -> Iterator[tuple[int, int]]:
+    """Where a text in lower case says what was made of it, or what is asked."""
+    open_ = unclear(text, travellers)
+    yield text.find(open_), text.find(open_) + len(open_)
+    for one in [each for match in MONEY.finditer(text) if (each := _said(text, match))]:
+        cue, each = CUE.search(text, max(0, one.start - 24), one.start), EACH.match(text, one.end)
+        yield cue.start() if cue else one.start, each.end() if each else one.end
+
+
+def _sums(text: str) -> list[Said]:
+    """The amounts that are said; of a range its upper end."""
+    said = [each for match in MONEY.finditer(text) if (each := _said(text, match))]
+    upper = [TO.fullmatch(text[one.end : following.start]) for one, following in pairwise(said)]
+    return [one for one, goes_on in zip_longest(said, upper) if one and not goes_on]
 
 
 def _end(text: str, match: re.Match[str]) -> int:

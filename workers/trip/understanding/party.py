@@ -23,11 +23,13 @@ FOR = re.compile(
     r"\b (?:from|to|in|on|with|under|please|around|near|and|leaving)\b)"
 )
 ALONE = re.compile(r"\b(?:alone|solo|by myself|just me|only me|on my own|myself)\b")
+SOLO = re.compile(r"\b(?:alone|solo|by myself|on my own)\b")
 COUPLE = re.compile(
     r"\b(?:as a couple|for a couple|we are a couple"
     r"|a couple(?= from| in|,|\.|$)|honeymoon|us both|both of us)\b"
 )
 COMPANION = re.compile(rf"\b(?:with|and|plus) my (?:{_PARTNER})\b|\bmy (?:{_PARTNER})(?=,? (?:and|&) )")
+TRAVELLING = re.compile(r"\bfamily (?=trip|holiday|vacation|getaway|weekend)")
 OWN = frozenset({"friends", "colleagues"})
 """Those who come along with the one who writes."""
 ALL = frozenset({"people", "person", "persons", "of us", "travellers", "travelers", "passengers", "guests", "pax"})
@@ -41,6 +43,8 @@ def understood(text: str) -> int | None:
     if any(found["choice"] for found in counted):
         return None
     everybody = groups | {number(found["number"]) for found in counted if found["who"] in ALL}
+    if everybody and SOLO.search(text):
+        everybody.add(1)
     if not everybody:
         everybody = _added_up(text, counted)
     if not everybody and COUPLE.search(text):
@@ -51,6 +55,12 @@ def understood(text: str) -> int | None:
         everybody = {1}
     party = everybody.pop() if len(everybody) == 1 else 0
     return party if 1 <= party <= MOST_TRAVELLERS else None
+
+
+def read(text: str) -> list[tuple[int, int]]:
+    """Where a text in lower case says how many travel; what contradicts itself is asked."""
+    patterns = (COUNTED, GROUP, FOR, ALONE, COUPLE, COMPANION, TRAVELLING)
+    return [found.span() for pattern in patterns for found in pattern.finditer(text)]
 
 
 def _added_up(text: str, counted: list[re.Match[str]]) -> set[int]:

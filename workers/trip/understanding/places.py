@@ -1,7 +1,7 @@
 """Where a trip starts and where it goes."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from workers.trip.understanding import gazetteer
@@ -31,6 +31,7 @@ BOUND = re.compile(r"\b(?:to|towards?|into|around|in|visit|visiting|near|explore
 
 ONWARD = re.compile(r" ?(?:to|-+>?|–|—|→|>) ?(?:the )?")
 CHOICE = re.compile(r" (?:or|and) [^\W\d_]")
+EITHER = re.compile(r" ?(?:or|/) ?(?:the |maybe )?")
 LOOK_BACK = 36
 SHOUTED = 0.6
 """Where more of the words than this are written in capitals, they say nothing."""
@@ -49,13 +50,18 @@ def understood(text: str) -> dict[str, str]:
     """`origin` and `destination` as far as the text says them; of several, and of open names, none."""
     found = [place for place in mentioned(text) if not PASSED.search(_before(text, place.start))]
     origins, destinations, others = list[Place](), list[Place](), list[Place]()
+    group = others
     for i, place in enumerate(found):
         before = _before(text, place.start)
+        if i and EITHER.fullmatch(text[found[i - 1].end : place.start]):
+            group.append(place)
+            continue
         onward = i + 1 < len(found) and ONWARD.fullmatch(text[place.end : found[i + 1].start])
         if FROM.search(before) or (onward and not BOUND.search(before)):
-            origins.append(place)
+            group = origins
         else:
-            (destinations if TO.search(before) else others).append(place)
+            group = destinations if TO.search(before) else others
+        group.append(place)
     if not origins and len(found) > 1 and len(destinations) == 1 and len(others) == 1:
         origins, others = others, []  # "New York, three days in Denver"
     starts = _one(origins)
@@ -63,6 +69,14 @@ def understood(text: str) -> dict[str, str]:
     if not ends:
         ends = [place for place in others if place.code is None or place.code != starts]
     return {name: code for name, code in (("origin", starts), ("destination", _one(ends))) if code}
+
+
+def read(text: str, fields: Mapping[str, object]) -> Iterator[tuple[int, int]]:
+    """Where a text says the places that these fields hold, or that make that one is asked."""
+    meant = {fields.get("origin"), fields.get("destination")}
+    for place in mentioned(text):
+        if place.code in meant or (None in meant and not PASSED.search(_before(text, place.start))):
+            yield place.start, place.end
 
 
 def _one(places: list[Place]) -> str | None:

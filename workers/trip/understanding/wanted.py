@@ -18,3 +18,9 @@ def understood(text: str) -> list[str]:
     found = ONLY.search(text)
     words = re.findall("|".join(PARTS), found[1]) if found else []
     return list(dict.fromkeys(PARTS[word] for word in words))
+
+
+def read(text: str) -> list[tuple[int, int]]:
+    """Where they are mentioned."""
+    found = ONLY.search(text)
+    return [found.span()] if found else []
