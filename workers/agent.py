@@ -5,7 +5,7 @@ it says, only the tools that the step was given at the beginning are called.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ValidationError
@@ -33,9 +33,21 @@ DATA = (
 class Agent:
     """One loop of one step."""
 
-    def __init__(self, attempt: "Attempt", tools: Sequence[Tool], output: type[BaseModel] | None) -> None:
-        self._attempt, self._output = attempt, output
-        self._tools = _named(tools)
+    def __init__(
+        self,
+        attempt: "Attempt",
+        among: Sequence[str],
+        tools: Sequence[Tool],
+        used: Collection[str],
+        output: type[BaseModel] | None,
+    ) -> None:
+        """`among`: which tools, as names or globs; `tools`: those there are; `used`: those that are on record.
+
+        A tool that is on record answers from there, even where it is not there any more: the model's answers are on
+        record, too, and are not paid again. A new call of it is refused as any call is.
+        """
+        self._attempt, self._among, self._output = attempt, among, output
+        self._names, self._tools = _named({*used, *(tool.name for tool in tools)}), {tool.name: tool for tool in tools}
 
     async def run(self, prompt: str, system: str, rounds: int, max_tokens: int | None) -> Any:
         """Ask, call, ask again; the answer: text, or a valid output.
@@ -43,9 +55,10 @@ class Agent:
         Raises:
             Rejected: no answer after so many rounds, or there is no model.
         """
-        offered = [Offered(name, tool.description, tool.input_schema) for name, tool in self._tools.items()]
+        there = [(name, self._tools[full]) for name, full in self._names.items() if full in self._tools]
+        offered = [Offered(name, tool.description, tool.input_schema) for name, tool in there]
         schema = self._output.model_json_schema() if self._output else None
-        asked = Prompt(opening(prompt, f"{system}\n\n{DATA}".strip()), schema, offered, max_tokens)
+        asked = Prompt(opening(prompt, f"{system}\n\n{DATA}".strip()), schema, offered, max_tokens, self._among)
         for _ in range(rounds):
             reply = await self._attempt.model(asked)
             wanted = [call for call in reply.calls if call.name != ANSWER or self._output is None]
@@ -69,13 +82,13 @@ class Agent:
     async def _answer(self, call: Called) -> str:
         if call.name == ANSWER and self._output is not None:
             return "Not taken: first read what the other tools answer, then answer."
-        tool = self._tools.get(call.name)
-        if tool is None:
-            return f"There is no such tool. There are: {', '.join(self._tools) or 'none'}."
+        name = self._names.get(call.name)
+        if name is None:
+            return "There is no such tool."
         if not isinstance(call.arguments, Mapping):
             return "Its arguments are no JSON object."
         try:
-            return as_data(await self._attempt.call(tool.name, dict(call.arguments), by_model=True))
+            return as_data(await self._attempt.call(name, dict(call.arguments), by_model=True))
         except Rejected as no:
             return as_data({"refused": str(no)})
 
@@ -87,11 +100,11 @@ def as_data(answer: Any) -> str:
     return f"<tool-answer>\n{cut}\n</tool-answer>"
 
 
-def _named(tools: Sequence[Tool]) -> dict[str, Tool]:
+def _named(tools: Collection[str]) -> dict[str, str]:
     """Tools by names that all providers take: `[a-zA-Z0-9_-]{1,64}`."""
-    named: dict[str, Tool] = {}
-    for tool in sorted(tools, key=lambda tool: tool.name):
-        name = re.sub(r"[^a-zA-Z0-9_-]", "_", tool.name)[:LONGEST_NAME]
+    named: dict[str, str] = {}
+    for tool in sorted(tools):
+        name = re.sub(r"[^a-zA-Z0-9_-]", "_", tool)[:LONGEST_NAME]
         while name in named or name == ANSWER:
             name += "_"
         named[name] = tool

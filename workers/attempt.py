@@ -78,7 +78,7 @@ class Attempt:
     async def agent(self, tools: Sequence[str], output: type[BaseModel] | None) -> Agent:
         """A model with these of the specialist's tools."""
         try:
-            return Agent(self, await self._journal.shown(tools), output)
+            return Agent(self, tools, await self._journal.shown(tools), await self._journal.used(tools), output)
         except Stop as stop:
             raise self._stopping(stop) from stop
 

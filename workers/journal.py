@@ -1,6 +1,7 @@
 """The tool calls of one attempt: each numbered, journaled, budgeted, and sent with its deduplication key."""
 
 from collections.abc import Sequence
+from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.prices import Prices
@@ -117,6 +118,15 @@ class Journal:
                 raise tool.changed(changed[tool.name])
             self._approvals.shown(tool)
         return tools
+
+    async def used(self, patterns: Sequence[str]) -> list[str]:
+        """The tools of this specialist that fit and that an earlier attempt has called."""
+        every = (self._profile.tools, patterns)
+        return [
+            tool
+            for tool in await self._replay.tools()
+            if all(any(fnmatchcase(tool, pattern) for pattern in each) for each in every)
+        ]
 
     async def _allowed(self, patterns: Sequence[str]) -> list[Tool]:
         try:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Self
 
 from orchestrator.state.records import encode
@@ -75,17 +75,19 @@ class Prompt:
         schema: JSON Schema of the answer; None: text.
         tools: what it may ask for.
         max_tokens: most tokens of its answer; None: as the settings say.
+        among: the names and globs that these tools were taken by.
     """
 
     messages: Sequence[Message]
     schema: Mapping[str, Any] | None = None
     tools: Sequence[Offered] = ()
     max_tokens: int | None = None
+    among: Sequence[str] = ()
 
     @property
     def asked(self) -> str:
-        """The question, as a short digest. Which model is asked does not matter, nor how tools are described."""
-        what = [self.messages, self.schema, [tool.name for tool in self.tools], self.max_tokens]
+        """The question, as a short digest. Which model is asked does not matter, nor which tools there are now."""
+        what = [self.messages, self.schema, self.among, self.max_tokens]
         return hashlib.sha256(encode(what).encode()).hexdigest()[:16]
 
     @property
@@ -97,4 +99,4 @@ class Prompt:
 
     def then(self, *messages: Message) -> "Prompt":
         """The same with more messages."""
-        return Prompt([*self.messages, *messages], self.schema, self.tools, self.max_tokens)
+        return replace(self, messages=[*self.messages, *messages])

@@ -88,6 +88,11 @@ class Replay:
         self._match()
         return call
 
+    async def tools(self) -> set[str]:
+        """The tools of the calls on record that this attempt has not taken."""
+        await self._read()
+        return {row.tool for row in self._left}
+
     def continuation(self, call: Call, said: Said | None = None) -> Call:
         """The call that goes on with this one: the one on record, else a new one."""
         row = self._continued.get(call.number)

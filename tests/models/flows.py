@@ -63,5 +63,11 @@ async def agent(step: StepContext, request: Wish) -> City:
     return await step.agent(f"Find and book: {request.text}", output=City, tools=["desk.[sbf]*"], rounds=4)
 
 
-for name in ("agent", "understand", "book", "held", "thrifty", "unasked"):
+@specialist("doorman", tools=["desk.search", "desk.book", "desk.gift"])
+async def doorman(step: StepContext, request: Wish) -> dict[str, Any]:
+    said = await step.agent(f"Find and book: {request.text}", output=City, tools=["desk.[sb]*"])
+    return {"city": said.city, "door": await step.ask("door", prompt="which door?")}
+
+
+for name in ("agent", "doorman", "understand", "book", "held", "thrifty", "unasked"):
     Workflow(name, request=Wish, plan=lambda _, name=name: Plan.chain(name))

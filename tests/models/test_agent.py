@@ -1,10 +1,19 @@
 """A model's tool-using loop: each of its calls is the step's own, and what a tool says cannot widen what it may do."""
 
+import asyncio
+import json
+from collections.abc import Generator
+from contextlib import contextmanager
+
 import pytest
 
 from orchestrator import Budget, BudgetExhausted, JobFailed
 from tests.models.conftest import Scripted
 from tests.support.ledger import effects
+from tests.support.stage import Stage
+from tests.support.waiting import wait_until
+from tools.config import ServerConfig
+from tools.local import LocalServer
 from tools.testing.model import Says, answers
 from workers.agent import as_data
 
@@ -46,10 +55,50 @@ def test_a_tool_that_was_not_given_is_not_called_whatever_the_model_was_told(pla
     told = play.first.requests[1]["messages"][-1]["content"]
     assert told.count("</tool-answer>") == 1
     assert [message["content"] for message in play.first.requests[2]["messages"][-3:]] == [
-        *["There is no such tool. There are: desk_book, desk_flaky, desk_search."] * 2,
+        *["There is no such tool."] * 2,
         "Its arguments are no JSON object.",
     ]
     assert job.spend.tool_calls.spent == 1
+
+
+def test_what_is_on_record_is_not_paid_again_although_a_tool_of_it_is_not_there_any_more(play: Scripted) -> None:
+    play.first.says(
+        Says(calls=[("desk_search", {"what": "room"})]),
+        Says(calls=[("desk_book", {"item": "room-1"}), ("desk_search", {"what": "door"})]),
+        answers(**OSLO),
+    )
+    job = play.submit("doorman")
+    wait_until(lambda: job.questions, "the agent has ended, and a person is asked")
+    asked = len(play.first.requests)
+    with only(play.stage, "search"):
+        job.answer(door="back")
+        assert job.result(30) == {"city": "Oslo", "door": "back"}
+        assert len(play.first.requests) == asked == 3
+        assert (job.spend.tokens.spent, job.spend.tool_calls.spent) == (150, 3)
+        play.first.says(Says(calls=[("desk_book", {"item": "room-1"})]), answers(**OSLO))
+        job = play.submit("doorman")
+        wait_until(lambda: job.questions, "an agent of now has ended")
+        assert [tool["function"]["name"] for tool in play.first.requests[3]["tools"]] == ["desk_search", "answer"]
+        assert play.first.requests[4]["messages"][-1]["content"] == "There is no such tool."
+        job.cancel()
+    assert [item for key, item in effects(play.stage.ledger) if key.startswith(job.id)] == []
+
+
+@contextmanager
+def only(stage: Stage, tool: str) -> Generator[None]:
+    """The stage's worker is one that has this tool of the desk and no other."""
+    config = stage.folder / "mcp.json"
+    before = config.read_text()
+    known = asyncio.run(
+        LocalServer("desk", ServerConfig.model_validate({"module": "tests.support.ledger"}), 1_000_000).tool(tool)
+    )
+    desk = {"module": "tests.support.ledger", "surefoot": {"digests": {tool: known.digest}}}
+    for text in (json.dumps({"mcpServers": {"desk": desk}}), before):
+        config.write_text(text)
+        stage.kill(stage.workers[-1])
+        stage.worker()
+        if text != before:
+            yield
 
 
 def test_a_tools_no_and_wrong_arguments_are_shown_to_the_model(play: Scripted) -> None:
