@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from orchestrator import forms
-from orchestrator.budget import KINDS, MICRO, TOOLS, Budget
+from orchestrator.budget import KINDS, MICRO, TOOLS, UNLIMITED, Budget, Spend, named
 from orchestrator.errors import InvalidRequest
 from orchestrator.state.records import JobRecord, Kind, Question, decode
 
@@ -121,6 +121,23 @@ def budget_answers(record: JobRecord, budget: Budget) -> dict[str, Any]:
         if question.kind == "budget"
     ]
     return {name: value for name, value in asked if value is not None}
+
+
+def only_more(spend: Spend, budget: Budget) -> None:
+    """Whether a budget only raises ceilings: what a job under way holds may be spent at any moment.
+
+    Raises:
+        InvalidRequest: it lowers one, brings a new one, or gives a new time, which begins when a failed job is resumed.
+    """
+    if budget.seconds is not None:
+        raise InvalidRequest("budget seconds: this job is under way; its time is set anew only after it has failed")
+    for kind, top in budget.ceilings().items():
+        ceiling = spend.of(kind).ceiling
+        if top != UNLIMITED and (ceiling is None or top < ceiling):
+            has = "no such ceiling" if ceiling is None else f"{ceiling / MICRO if kind == 'usd' else ceiling:g}"
+            raise InvalidRequest(
+                f"budget {named(kind)}: this job is under way and can only be given more; it has {has}"
+            )
 
 
 def one_in_doubt(questions: Sequence[Question]) -> Question:

@@ -4,7 +4,7 @@ import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from orchestrator.answers import budget_answers
+from orchestrator.answers import budget_answers, only_more
 from orchestrator.budget import Budget, Spend, named
 from orchestrator.errors import InvalidRequest
 from orchestrator.outcome import outcome
@@ -155,14 +155,15 @@ class AsyncJob:
         raised, record = Budget.of(budget), await self.record()
         if raised.at_ceiling:
             raise InvalidRequest("at_ceiling is said when a job is submitted")
-        self._desk.tenants.of(record.fields["tenant"]).check(raised.ceilings())
+        self._desk.tenants.of(record.fields["tenant"]).check(raised)
         given = {kind: top for kind, top in raised.ceilings().items() if top >= 0}
         for kind, top in given.items():
             if top < (spent := record.spend.of(kind).spent):
                 raise InvalidRequest(f"budget {named(kind)} {top} is below what is already spent: {spent}")
         asked = budget_answers(record, raised)
         if asked and record.status is not JobStatus.FAILED:
-            await reply(self._desk, self.id, asked, None)
+            only_more(record.spend, raised)
+            await reply(self._desk, self.id, asked, None, more=given)
             return
         with self._desk.telemetry.spans.stage(Stage.RESUME, self.id):
             offered = await self._desk.jobs.resume(self.id, given, raised.seconds)

@@ -17,8 +17,17 @@ if TYPE_CHECKING:
 LONGEST_NAME = 200
 
 
-async def reply(desk: "Desk", job_id: str, given: Mapping[str, Any], by: str | None, kind: Kind = "input") -> None:
+async def reply(
+    desk: "Desk",
+    job_id: str,
+    given: Mapping[str, Any],
+    by: str | None,
+    kind: Kind = "input",
+    more: Mapping[str, int] | None = None,
+) -> None:
     """Store answers, by question id or field. Where others told more of the request meanwhile, it is looked at again.
+
+    `more`: ceilings that are raised with those that the answers raise.
 
     Raises:
         InvalidRequest: an answer does not fit, is to no question of this job, or differs from an earlier one.
@@ -30,7 +39,8 @@ async def reply(desk: "Desk", job_id: str, given: Mapping[str, Any], by: str | N
         while not stored:
             matched = match(await desk.jobs.read(job_id), given, kind)
             for raised in matched.ceilings.values():
-                desk.tenants.of(matched.record.fields["tenant"]).check(raised)
+                desk.tenants.of(matched.record.fields["tenant"]).check_ceilings(raised)
+                raised.update(more or {})
             stored = await (_completed if matched.request else _stored)(desk, matched, by or "", span)
 
 

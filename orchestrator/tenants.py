@@ -46,9 +46,7 @@ class Tenant:
         Raises:
             InvalidRequest: the job asks for more than the tenant may.
         """
-        self.check(asked.ceilings())
-        if self.job.seconds is not None and asked.seconds is not None and asked.seconds > self.job.seconds:
-            raise InvalidRequest(f"budget seconds: this tenant's jobs may have at most {self.job.seconds:g}")
+        self.check(asked)
         names = [each.name for each in fields(Budget) if each.name != "tools"]
         own = {name: getattr(asked, name) for name in names}
         merged = Budget.of(
@@ -60,11 +58,21 @@ class Tenant:
         tools = {glob: _lower(merged.tools.get(glob), self.job.tools.get(glob)) for glob in globs}
         return replace(merged, **lowered, tools=tools)
 
-    def check(self, ceilings: Mapping[str, int]) -> None:
-        """Refuse ceilings, in the ledger's units, that are above the tenant's own.
+    def check(self, asked: Budget) -> None:
+        """Refuse a budget that is above the tenant's own.
 
         Raises:
-            InvalidRequest: one is.
+            InvalidRequest: a ceiling is, or the time.
+        """
+        self.check_ceilings(asked.ceilings())
+        if self.job.seconds is not None and asked.seconds is not None and asked.seconds > self.job.seconds:
+            raise InvalidRequest(f"budget seconds: this tenant's jobs may have at most {self.job.seconds:g}")
+
+    def check_ceilings(self, ceilings: Mapping[str, int]) -> None:
+        """The same for ceilings in the ledger's units.
+
+        Raises:
+            InvalidRequest: one is above the tenant's own.
         """
         tops = self.job.ceilings()
         for kind, amount in ceilings.items():

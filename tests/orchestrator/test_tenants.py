@@ -1,14 +1,23 @@
 """What a tenant's jobs may spend: the file, and what of a job's budget it lets through."""
 
+# pyright: reportPrivateUsage=false
+
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from orchestrator import Budget, InvalidRequest
+from orchestrator import Budget, InvalidRequest, Orchestrator, Plan, Workflow
 from orchestrator.settings import InvalidSettings
+from orchestrator.state.client import without_loop as do
+from orchestrator.state.steps import StepStore
 from orchestrator.tenants import Tenants
+
+
+class Anything(BaseModel):
+    """A request that says nothing."""
 
 
 def tenants(folder: Path, entries: Any) -> Tenants:
@@ -40,6 +49,21 @@ def test_a_job_gets_less_than_its_tenant_may_but_never_more(tmp_path: Path) -> N
     ):
         with pytest.raises(InvalidRequest, match=problem):
             acme.allow(asked, Budget())
+
+
+def test_a_failed_job_that_is_resumed_gets_no_more_than_its_tenant_may(
+    front: Orchestrator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Workflow("tenanted", request=Anything, plan=lambda _: Plan.chain("a"))
+    monkeypatch.setattr(front._desk, "tenants", tenants(tmp_path, {"acme": {"job": {"tool_calls": 5, "seconds": 60}}}))
+    job = front.submit({}, workflow="tenanted", tenant="acme", budget={"steps": 0})
+    assert do(StepStore(front._desk.jobs._scripts, 30, 600).claim(job.id, "a")).answer == "OVER"
+    for more in ({"tool_calls": 6}, {"seconds": 61}):
+        with pytest.raises(InvalidRequest, match="this tenant's jobs may have at most"):
+            job.resume({"steps": 1, **more})
+    assert job.status == "failed"
+    job.resume({"steps": 1, "tool_calls": 4, "seconds": 60})
+    assert job.status == "running"
 
 
 def test_the_star_is_everybody_else_and_a_day_is_in_the_ledgers_units(tmp_path: Path) -> None:

@@ -148,6 +148,19 @@ def test_an_old_answer_again_does_not_lower_what_was_raised_since(stores: Stores
     assert spend(stores).tool_calls.ceiling == 9
 
 
+def test_who_answers_lower_than_it_was_raised_meanwhile_lowers_nothing(stores: Stores) -> None:
+    stores.open(Plan([Step("a"), Step("b")]), JOB, tool_calls=0)
+    first, second = stores.claim(JOB, "a"), stores.claim(JOB, "b")
+    asked, other = over(stores, first), over(stores, second)
+    do(stores.steps.park(first, [asked]))
+    do(stores.steps.park(second, [other]))
+    assert do(stores.jobs.answer(JOB, {asked.id: 3}, ceilings={asked.id: {"tool_calls": 3}})) == ["a"]
+    lease = stores.claim(JOB, "a")
+    assert [begin(stores, lease, number, Cost())[0] for number in (1, 2, 3, 4)] == ["GO", "GO", "GO", "OVER"]
+    assert do(stores.jobs.answer(JOB, {other.id: 2}, ceilings={other.id: {"tool_calls": 2}})) == ["b"]
+    assert (spend(stores).tool_calls.ceiling, spend(stores).tool_calls.free) == (3, 0)
+
+
 def test_a_step_that_was_given_out_only_to_ask_is_not_counted(stores: Stores) -> None:
     stores.open(Plan([Step("a")]), JOB, at_ceiling="ask", steps=0)
     claim = do(stores.steps.claim(JOB, "a"))

@@ -22,7 +22,9 @@ if ARGV[10] ~= '' and (redis.call('HGET', key, 'told') or '0') ~= ARGV[10] then 
 local freed, ceilings = {}, cjson.decode(ARGV[8])
 for id, answer in pairs(answers) do
   if redis.call('HEXISTS', key, 'q:' .. id) == 1 then
-    for kind, top in pairs(ceilings[id] or {}) do set_ceiling(job, kind, top) end
+    for kind, top in pairs(ceilings[id] or {}) do -- another answer may have raised it further, and that may be spent
+      if top > tonumber(redis.call('HGET', key, 'max:' .. kind) or top) then set_ceiling(job, kind, top) end
+    end
     freed[#freed + 1] = accept(job, id, answer, ARGV[9], at)
   end
 end
