@@ -79,7 +79,7 @@ class StepRun:
                 # shielded: a claim that is on its way takes the step, whatever happens to this attempt
                 self.claim = await asyncio.shield(claiming)
                 if self.claim.answer != "CLAIMED":
-                    return await self._not_claimed()
+                    return self._not_claimed()
                 lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
                 with bound(job=self.job_id, step=self.step, attempt=self.claim.attempt), self._span() as span:
                     log.info("step starts", number=self.claim.number, of=self.claim.total)
@@ -95,24 +95,17 @@ class StepRun:
     async def _take(self) -> Claim:
         return await self._workshop.steps.claim(self.job_id, self.step)
 
-    async def _not_claimed(self) -> Ended:
+    def _not_claimed(self) -> Ended:
         claim = self.claim
         if claim.answer == "FOREIGN":
             log.warning("left to a worker of another version", job=self.job_id, format=claim.why, ours=FORMAT)
-        if claim.answer in {"DEAD", "OVER"} and not claim.why.startswith("no such"):
-            return await self._left_out()
+        place = f"step {claim.number} of {claim.total} ({self.step})"
+        if claim.answer == "OVER":
+            self._workshop.meter.refused("steps", claim.tenant)
+            return Ended("failed", f"{place} failed: budget: {claim.why}")
+        if claim.number:  # it was still to be done, and its job has ended or is failing
+            return Ended("skipped", f"{place} skipped: {claim.why}")
         return Ended("nothing", f"nothing to do: {claim.answer.lower()} {claim.why}")
-
-    async def _left_out(self) -> Ended:
-        """The step was still to be done, and its job has ended, is failing, or may pay for no further step."""
-        record = await self._workshop.jobs.read(self.job_id)
-        place = f"step {record.step(self.step).number} of {record.fields['total']} ({self.step})"
-        if self.claim.answer == "OVER":
-            self._workshop.meter.refused("steps", record.fields["tenant"])
-            return Ended("failed", f"{place} failed: budget: {self.claim.why}")
-        failing = record.fields.get("failing")
-        why = f"{failing} failed: {record.fields.get('error', '')}" if failing else f"the job is {record.status}"
-        return Ended("skipped", f"{place} skipped: {why}")
 
     def _span(self) -> Span:
         claim, spans = self.claim, self._workshop.telemetry.spans
@@ -154,7 +147,7 @@ class StepRun:
         if claim.over:
             self._workshop.meter.refused(claim.over.kind, claim.tenant)
             return stopped(claim, self.step, claim.over)
-        if claim.finishing and not claim.last:
+        if claim.finishing and not claim.last and not claim.again:  # what has started goes on until it needs more
             return Failed("budget", f"left out: {claim.finishing}", reason="finish")
         if claim.attempt > self._workshop.settings.attempts:
             why = "its worker died each time, or was cut off"

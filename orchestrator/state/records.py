@@ -1,6 +1,7 @@
 """What the stores answer, typed: a claim, a job as stored, its steps, questions and events."""
 
 import dataclasses
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, cast
@@ -18,17 +19,16 @@ ADDED = frozenset({"asked_at", "answered_at", "by", "answer"})
 
 
 def encode(value: Any) -> str:
-    """A value as JSON text.
-
-    Raises:
-        pydantic_core.PydanticSerializationError: it cannot be JSON.
-    """
+    """A value as JSON text; PydanticSerializationError where it cannot be one, as with more than 254 levels."""
     return to_json(value, inf_nan_mode="null").decode()
 
 
 def decode(text: str | bytes) -> Any:
     """What a JSON text says."""
-    return from_json(text)
+    try:
+        return from_json(text)
+    except ValueError:  # it reads 200 levels, fewer than `encode` writes
+        return json.loads(text)
 
 
 def in_order(value: Any) -> Any:
@@ -88,7 +88,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Claim:
-    """The answer to a claim: CLAIMED with all that a step needs, or why not (DONE, HELD, BLOCKED, OVER, DEAD).
+    """The answer to a claim: CLAIMED with all that a step needs, or why not (DONE, HELD, BLOCKED, OVER, DEAD, FOREIGN).
 
     `again`: the step was claimed before, so its journal may hold finished calls. `waited_ms`: since it was offered; -1
     where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
@@ -123,11 +123,9 @@ class Claim:
         """From the answer of the claim script."""
         answer = _text(row[0])
         if answer != "CLAIMED":
-            return cls(answer, _text(row[1]) if len(row) > 1 else "")
-        return cls._claimed(row)
-
-    @classmethod
-    def _claimed(cls, row: Sequence[Any]) -> "Claim":
+            why, *place = map(_text, row[1:])
+            no, of, whose = place or ("0", "0", "")
+            return cls(answer, why, number=int(no), total=int(of), tenant=whose)
         _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, *more = row
         waited, tools, policy, over, last, finishing, missing, low, tenant = more
         return cls(

@@ -39,15 +39,23 @@ def test_a_job_that_asks_goes_on_in_all_its_steps_with_one_answer(played: Stage)
 
 
 def test_it_asks_again_at_the_next_ceiling_and_resume_answers_too(played: Stage) -> None:
-    job = asks(played, tool_calls=1)
+    job = asks(played, tool_calls=1, usd=1.0)
     job.resume(Budget(tool_calls=2))
     wait_until(lambda: job.status == "waiting" and "tool calls 2 of 2" in str(job.questions), "it asks again")
     with pytest.raises(InvalidRequest, match="less than or equal to"):
         job.answer(tool_calls=2)
     with pytest.raises(InvalidRequest, match="not of type"):
         job.answer(tool_calls="many")
-    job.resume({"tool_calls": 50})
+    for less, problem in (
+        ({"steps": 9}, "budget steps: this job is under way and can only be given more; it has no such ceiling"),
+        ({"usd": 0.5}, "budget usd: this job is under way and can only be given more; it has 1"),
+        ({"seconds": 9}, "budget seconds: this job is under way"),
+    ):
+        with pytest.raises(InvalidRequest, match=problem):
+            job.resume({"tool_calls": 50, **less})
+    job.resume({"tool_calls": 50, "usd": 2.5})
     assert len(job.result(90)) == 3
+    assert (job.spend.tool_calls.ceiling, job.spend.usd.ceiling) == (50, 2_500_000)
     assert len(sent(played, job)) == len([key for key, _ in effects(played.ledger) if key.startswith(job.id)]) == 3
 
 
@@ -78,6 +86,20 @@ def test_a_job_that_finishes_makes_what_it_can_and_says_what_is_missing(played: 
     assert states["finish"] == "succeeded"
     assert all("tool calls 3 of 3" in step.error["message"] for step in job.steps if step.name in left_out)
     assert job.spend.tool_calls.spent == 3
+
+
+def test_a_step_that_waits_for_an_answer_when_a_job_finishes_gets_it(played: Stage) -> None:
+    job = played.app.submit(BED, workflow="two-ask", budget=Budget(tool_calls=1, at_ceiling="finish"))
+    wait_until(lambda: len(job.questions) == 3 and job.status == "waiting", "both ask")
+    job.answer(nights=2, rooms=1)
+    wait_until(lambda: any(asked.kind == "approval" for asked in job.questions), "it asks for approval")
+    job.approve(next(asked.id for asked in job.questions if asked.kind == "approval"))
+    wait_until(lambda: [asked.field for asked in job.questions] == ["date"] and job.status == "waiting", "one is left")
+    job.answer(date="2027-03-12")
+    job.result(90)
+    states = {step.name: (step.state, step.output, step.error) for step in job.steps}
+    assert states["careful"] == ("failed", None, {"kind": "budget", "message": "tool calls 1 of 1"})
+    assert states["asking"] == ("succeeded", {"first": "before the question", "date": "2027-03-12"}, None)
 
 
 def test_a_job_that_finishes_keeps_a_step_for_its_end(played: Stage) -> None:

@@ -14,6 +14,7 @@ from orchestrator import (
     JobFailed,
     WaitingForInput,
 )
+from orchestrator.state import keys
 from orchestrator.status import JobStatus, StepState
 from tests.support.ledger import attempts, effects
 from tests.support.stage import Stage
@@ -186,6 +187,18 @@ def test_cancel_stops_a_running_step(played: Stage) -> None:
     assert job.cancel() is JobStatus.CANCELLED
     with pytest.raises(JobCancelled):
         job.result(90)
+
+
+def test_each_queued_step_of_a_job_that_has_ended_costs_a_claim_and_no_look_at_the_record(played: Stage) -> None:
+    """260 steps of 60 s each: at most 200 run at once, the others are still queued when the job ends."""
+    job = played.app.submit({**BED, "seconds": 60, "wide": 260}, workflow="crowded")
+    with Redis(unix_socket_path=str(played.server.socket)) as redis:
+        before = calls(redis, "hgetall")
+        job.cancel()
+        wait_until(lambda: not redis.zcard(f"{keys.FAMILIES['ready']}slow"), "each of them was claimed")
+        assert calls(redis, "hgetall") - before < 8
+    assert {step.state for step in job.steps} == {"skipped"}
+    assert job.spend.steps.spent <= 200
 
 
 def test_a_step_that_blocks_the_loop_is_reported_with_its_stack_and_keeps_its_lease(played: Stage) -> None:

@@ -16,7 +16,7 @@ from orchestrator.state import keys
 from orchestrator.state.calls import Begun, Cost, Pin
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.jobs import NewJob
-from orchestrator.state.records import Question
+from orchestrator.state.records import Claim, Question
 from orchestrator.state.scripts import NAMES
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.status import JobStatus
@@ -108,6 +108,36 @@ def test_two_copies_of_a_message_are_one_claim(stores: Stores) -> None:
     assert do(stores.steps.claim(JOB, "d")).answer == "BLOCKED"
     assert do(stores.steps.claim(JOB, "nobody")).answer == "DEAD"
     assert do(stores.steps.claim("f" * 32, "a")).answer == "DEAD"
+
+
+@pytest.mark.parametrize("levels", [1, 200, 201, 254])
+def test_what_can_be_stored_can_be_read_however_deep_it_is(stores: Stores, levels: int) -> None:
+    deep: Any = 1
+    for _ in range(levels):
+        deep = [deep]
+    stores.open(Plan([Step("a"), Step("b", after=["a"], arguments={"deep": deep[0]})]), JOB)
+    do(stores.steps.commit(stores.claim(JOB, "a"), Ending("succeeded", deep)))
+    claim = do(stores.steps.claim(JOB, "b"))
+    assert (claim.inputs, claim.arguments) == ({"a": deep}, {"deep": deep[0]})
+    assert do(stores.jobs.read(JOB)).step("a").output == deep
+
+
+def test_a_step_that_is_not_done_any_more_says_its_place_and_why(stores: Stores) -> None:
+    def why(step: str) -> tuple[str, str, int, int, str]:
+        claim = do(stores.steps.claim(JOB, step))
+        return claim.answer, claim.why, claim.number, claim.total, claim.tenant
+
+    stores.open(Plan([Step("a"), Step("b"), Step("c"), Step("d")]), JOB, steps=2)
+    lease = stores.claim(JOB, "a")
+    do(stores.steps.commit(stores.claim(JOB, "b"), DONE))
+    assert why("c") == ("OVER", "steps 2 of 2", 3, 4, "t")
+    assert why("d") == ("DEAD", "c failed: steps 2 of 2", 4, 4, "t")
+    do(stores.steps.commit(lease, DONE))
+    do(stores.jobs.resume(JOB, {"steps": 9}, None))
+    do(stores.jobs.cancel(JOB))
+    assert why("d") == ("DEAD", "the job is cancelled", 4, 4, "t")
+    assert why("nobody") == ("DEAD", "no such step", 0, 0, "")
+    assert do(stores.steps.claim("f" * 32, "a")) == Claim("DEAD", "no such job")
 
 
 def test_a_ceiling_of_steps_fails_the_job_and_strands_nothing(stores: Stores) -> None:

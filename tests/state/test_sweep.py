@@ -6,6 +6,7 @@ from threading import Barrier
 import pytest
 
 from orchestrator import Plan, Step
+from orchestrator.outcome import failure
 from orchestrator.state import keys
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.records import Question
@@ -167,6 +168,7 @@ def test_a_passed_deadline_fails_the_job_and_stops_what_runs(server: Valkey, sto
     assert swept(stores).expired_jobs == 1
     record = do(stores.jobs.read(JOB))
     assert (record.status, record.fields["reason"]) == (JobStatus.FAILED, "deadline")
+    assert failure(record).startswith(f"job {JOB} failed at step 1 of 2 (a): the deadline has passed")
     wait_until(lambda: told.extend(listener.messages(keys.STOPS, 0.05)) or told == [JOB.encode()], "it is told to stop")
     assert do(stores.steps.commit(lease, DONE)).answer == "DEAD"
     assert do(stores.steps.claim(JOB, "b")).answer == "DEAD"

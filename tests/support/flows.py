@@ -153,6 +153,7 @@ Workflow("growing", request=Order, plan=lambda _: Plan.chain("growing", "finish"
 Workflow("broken", request=Order, plan=lambda _: Plan.chain("begin", "broken", "finish"))
 Workflow("wrong", request=Order, plan=lambda _: Plan.chain("wrong"))
 Workflow("slow", request=Order, plan=lambda _: Plan.chain("slow"))
+Workflow("crowded", request=Order, plan=lambda r: Plan(Step("slow", name=f"s{i}") for i in range(r.wide)))
 Workflow("blocking", request=Order, plan=lambda _: Plan.chain("blocking"))
 Workflow("gated", request=Order, plan=lambda _: Plan.chain("gated"))
 Workflow("walled", request=Order, plan=lambda _: Plan.chain("walled"))
@@ -174,3 +175,4 @@ async def careful(step: StepContext, request: Order) -> dict[str, Any]:
 
 
 Workflow("careful", request=Order, plan=lambda _: Plan.chain("careful"))
+Workflow("two-ask", request=Order, plan=lambda _: Plan.chord(["asking", "careful"], "finish"))

@@ -6,7 +6,8 @@
 --   1 if it was claimed before, ms since it was offered or -1, kinds of tools with a ceiling of their own, at_ceiling,
 --   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output,
 --   1 if 80 % of the steps are used now for the first time, tenant}
---   | DONE | HELD until | BLOCKED n | OVER message | DEAD why | FOREIGN format (another version's: untouched)
+--   | DONE | HELD until | BLOCKED n | FOREIGN format (another version's: untouched) | DEAD no such step or job
+--   | {OVER or DEAD, why, number, total, tenant}: the step was still to be done, and is not
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
 -- USES clock moves settle progress ledger inputs lease
 local job, step, at, key, p = ARGV[1], ARGV[2], now(), OF.job .. ARGV[1], ARGV[2] .. '.'
@@ -20,19 +21,23 @@ if state == 'pending' and status == 'running' then return {'BLOCKED', f[4]} end
 local offered = taken(job, step)
 if not state then return {'DEAD', status and 'no such step' or 'no such job'} end
 if state ~= 'ready' and state ~= 'running' and state ~= 'retrying' then return {'DONE', state} end
-if status ~= 'running' and status ~= 'queued' then return {'DEAD', status} end
-local function leave(kind, message)
+local function not_done(kind, why) return {kind, why, f[12], f[13], f[24] or ''} end
+local function because(failing) return failing .. ' failed: ' .. (redis.call('HGET', key, 'error') or '') end
+if status ~= 'running' and status ~= 'queued' then
+  return not_done('DEAD', (f[2] or '') ~= '' and because(f[2]) or 'the job is ' .. status)
+end
+local function leave(kind, why)
   redis.call('HSET', key, p .. 'state', 'skipped')
   redis.call('HINCRBY', key, 'live', -1)
   if state == 'running' then redis.call('HINCRBY', key, 'active', -1) end
   redis.call('ZREM', INDEX.leases, job .. '.' .. step)
   settle(job, at, ARGV[4])
-  return {kind, message}
+  return not_done(kind, why)
 end
-if f[2] then return leave('DEAD', 'failing') end
+if f[2] then return leave('DEAD', because(f[2])) end
 if f[10] and redis.call('ZSCORE', INDEX.deadlines, job) and tonumber(f[10]) <= at then
   failing(job, step, 'deadline', 'the deadline has passed')
-  return leave('DEAD', 'deadline')
+  return leave('DEAD', 'the deadline has passed')
 end
 local policy, last, finishing, over, low = f[18] or 'fail', f[20] == '', f[21] or '', nil, nil
 if not f[19] and (last or finishing == '') then -- a retry or a resumed step is the same step

@@ -21,12 +21,23 @@ local function take_default(job, id, question)
   end
 end
 
+-- At which step a job was stopped: one that ran, else one that was about to.
+local function stopped_at(job)
+  local next
+  for step in string.gmatch(redis.call('HGET', OF.job .. job, 'order') or '', '[^,]+') do
+    local state = redis.call('HGET', OF.job .. job, step .. '.state')
+    if state == 'running' then return step end
+    if state == 'ready' or state == 'retrying' then next = next or step end
+  end
+  return next or ''
+end
+
 local due = redis.call('ZRANGEBYSCORE', INDEX.deadlines, '-inf', at, 'LIMIT', 0, ARGV[1])
 for _, member in ipairs(due) do
   local job, id = string.match(member, '^(%S+) (.*)$')
   local f = job and redis.call('HMGET', OF.job .. job, 'status', 'q:' .. id)
   if not job then
-    failing(member, '', 'deadline', 'the deadline has passed')
+    failing(member, stopped_at(member), 'deadline', 'the deadline has passed')
     finish(member, 'failed', at, ARGV[2])
     redis.call('PUBLISH', STOPS, member)
     failed[#failed + 1] = member
