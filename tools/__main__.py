@@ -1,4 +1,4 @@
-"""`python -m tools`: lists the tools of an mcp.json, as a check that every server answers."""
+"""`python -m tools`: lists the tools of an mcp.json, as a check that servers answer and rules have their tools."""
 
 import argparse
 import asyncio
@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tools.config import InvalidToolConfig, load
+from tools.config import InvalidToolConfig, ToolConfig, load
 from tools.outcome import ToolFailure
 from tools.servers import Tool, ToolServers
 
@@ -20,7 +20,8 @@ def main() -> int:
     parser.add_argument("--digests", action="store_true", help="as mcp.json takes them")
     options = parser.parse_args()
     try:
-        listed = asyncio.run(_list(options.config))
+        config = load(options.config)
+        listed = asyncio.run(_list(config))
     except (InvalidToolConfig, ToolFailure) as error:
         print(_printable(f"surefoot tools: {error}"), file=sys.stderr)  # noqa: T201 - a command line's answer
         return 1
@@ -33,15 +34,28 @@ def main() -> int:
         for tool in listed:
             told = next(iter(tool.description.splitlines()), "")[:80]
             print(_printable(f"{tool.name:{wide}}  {tool.effect:10}  {told}"))  # noqa: T201
-    return 0
+    if idle := _idle(config, listed):
+        told = f"surefoot tools: {options.config}: rules for tools that there are not: {'; '.join(idle)}"
+        print(_printable(told), file=sys.stderr)  # noqa: T201
+    return 1 if idle else 0
 
 
-async def _list(path: Path) -> list[Tool]:
-    servers = ToolServers(load(path))
+async def _list(config: ToolConfig) -> list[Tool]:
+    servers = ToolServers(config)
     try:
         return sorted(await servers.tools(), key=lambda tool: tool.name)
     finally:
         await servers.close()
+
+
+def _idle(config: ToolConfig, listed: list[Tool]) -> list[str]:
+    """Rules of each server's `surefoot` block that hold for none of its tools."""
+    there = [tool.name.partition(".") for tool in listed]
+    return [
+        f"server {name!r}: {rule}"
+        for name, server in config.servers.items()
+        for rule in server.surefoot.idle([short for of, _, short in there if of == name])
+    ]
 
 
 def _digests(listed: list[Tool]) -> dict[str, dict[str, dict[str, str]]]:

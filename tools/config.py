@@ -1,6 +1,7 @@
 """The tool servers: an `mcp.json` as Claude Desktop, Cursor and VS Code use it, plus a `surefoot` block a server."""
 
 import json
+from collections.abc import Collection
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
@@ -18,6 +19,8 @@ log = structlog.get_logger(__name__)
 MICRO = 1_000_000
 EXPANDED = frozenset({"command", "args", "env", "cwd", "url", "headers"})
 """Only values under these names are filled in from the environment."""
+RULES = ("effects", "lookup", "price_usd", "digests", "approve")
+"""The fields of a `surefoot` block that name tools."""
 OUR_HEADERS = frozenset({"accept", "authorization", "connection", "content-length", "content-type", "host"})
 """Headers that carry the request itself: a deduplication key there would break it."""
 
@@ -61,6 +64,12 @@ class Extras(BaseModel):
     pin: Pin = "agents"
     digests: dict[Name, Digest] = Field(default_factory=dict[str, str])
     approve: dict[Name, Approval] = Field(default_factory=dict[str, Approval])
+
+    def idle(self, tools: Collection[str]) -> list[str]:
+        """What is said here of tools that there are not among these: a rule that is mistyped holds for nothing."""
+        rules = [(name, glob) for name in RULES for glob in getattr(self, name)]
+        rules += [("lookup", asked) for asked in self.lookup.values()]
+        return [f"{name} {glob!r}" for name, glob in rules if not any(fnmatchcase(tool, glob) for tool in tools)]
 
     def price_micro_usd(self, tool: str) -> int | None:
         """The price of one call of this tool, in micro-USD; the first glob that fits counts. None: it is not said."""

@@ -2,8 +2,9 @@
 
 The rule is short, so that a person who is asked can follow it. Case, spaces and punctuation do not count. A value of
 the arguments is copied if an answer has it, or if it has the whole of an answer's longer value in it, or if an answer
-has one of its words with a digit or an @: the number of an account, a price, an address. It is not, if the request or a
-person's answer has it too. What is short is in every text, and is nobody's: three letters, two digits.
+has one of its words with a digit or an @: the number of an account, a price, an address. The name of a field with such
+a mark is a value, too. It is not copied, if the request or a person's answer has it too. What is short is in every
+text, and is nobody's: three letters, two digits.
 
 Comparing takes the worker's time, so only so much of what tools have answered is kept. Nobody knows what the rest says:
 from then on each value counts as copied from it that no person has said.
@@ -19,6 +20,7 @@ LETTERS, DIGITS, LONG = 4, 3, 6
 MOST_TEXTS, MOST_CHARACTERS = 20_000, 4_000_000
 """What is kept of all that tools answered to one attempt."""
 NUMBER = re.compile(r"\d[\d.,:/-]*")
+MARKED = re.compile(r"[\d@]")
 PUNCTUATION = re.compile(r"[\W_]+")
 
 
@@ -56,12 +58,13 @@ class Provenance:
 
     def copied(self, arguments: Mapping[str, Any]) -> dict[str, str]:
         """The values that are copied, as texts, and who said them first."""
-        found = {text: self._source(text) for text in _leaves(dict(arguments))}
+        said = [*_leaves(dict(arguments)), *filter(MARKED.search, _names(dict(arguments)))]
+        found = {text: self._source(text) for text in said}
         return {text: source for text, source in found.items() if source}
 
     def _source(self, value: str) -> str:
         whole = _plain(value)
-        marked = [_plain(word) for word in value.split() if re.search(r"[\d@]", word)]
+        marked = [_plain(word) for word in value.split() if MARKED.search(word)]
         parts = [part for part in dict.fromkeys([whole, *marked]) if _counts(part) and not self._own(part)]
         for told, source in self._tools.items():
             longer = len(told) >= LONG and told in whole and not self._own(told)
@@ -82,6 +85,16 @@ def _counts(text: str) -> bool:
 
 def _plain(text: str) -> str:
     return PUNCTUATION.sub("", unicodedata.normalize("NFKC", text).casefold())
+
+
+def _names(value: Any) -> Iterator[str]:
+    """The names of the fields of a JSON value, wherever they are."""
+    if isinstance(value, Mapping):
+        yield from cast("Mapping[str, Any]", value)
+        value = list(cast("Mapping[str, Any]", value).values())
+    if isinstance(value, list | tuple):
+        for inner in cast("list[Any]", value):
+            yield from _names(inner)
 
 
 def _leaves(value: Any, *, keys: bool = False) -> Iterator[str]:

@@ -139,6 +139,8 @@ def test_undoing_asks_nobody(play: Guarded) -> None:
         ({"Mallory": 1}, {"to": "Mallory"}, ["Mallory"]),
         ("pay 250", {"amount": 250}, ["250"]),  # 2,500 of the request is another number
         ("Ｍａｌｌｏｒｙ", {"to": "mallory"}, ["mallory"]),
+        ({"iban": "DE893704"}, {"pay": [{"DE89 3704": 1}]}, ["DE89 3704"]),
+        ({"amount": 1}, {"amount": 2}, []),  # the name of a field
         ("day 2027-03-12", {"day": "2027-03-12"}, []),  # the request has it
         ("a table for 2 in Oslo", {"to": "Ann Lee", "amount": 20, "city": "Oslo", "yes": True, "no": None}, []),
         ("the best of Oslo", {"of": "the"}, []),

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -240,6 +241,31 @@ def test_the_digests_are_printed_as_mcp_json_takes_them(
     assert main() == 0
     block = json.loads(capsys.readouterr().out)["desk"]
     assert Extras.model_validate(block).digests.keys() >= {"add", "pay"}
+
+
+def test_a_rule_for_tools_that_there_are_not_is_named(
+    desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "mcp.json"
+    good = {"effects": {"a*": "read"}, "lookup": {"pay": "meta"}, "price_usd": {"*": 0}, "approve": {"p?y": "always"}}
+    bad = {
+        "effects": {"ad": "read", "add": "read"},
+        "lookup": {"pays": "finds"},
+        "price_usd": {"x*": 1},
+        "digests": {"gone": "0" * 16},
+        "approve": {"wyre_*": "copied", "*": "copied"},
+    }
+    for block, code in ((good, 0), (bad, 1)):
+        config.write_text(json.dumps({"mcpServers": {"desk": {**desk.entry(), "surefoot": block}}}))
+        monkeypatch.setattr("sys.argv", ["tools", "--config", str(config)])
+        assert main() == code
+        out, err = capsys.readouterr()
+        assert "desk.add" in out
+        assert re.findall(r"server 'desk': (\w+ '[^']*')", err) == (
+            ["effects 'ad'", "lookup 'pays'", "price_usd 'x*'", "digests 'gone'", "approve 'wyre_*'", "lookup 'finds'"]
+            if code
+            else []
+        )
 
 
 def test_a_digest_is_of_all_that_somebody_may_rely_on() -> None:
