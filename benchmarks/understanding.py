@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,13 @@ def fixed(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in fields.items() if not (moves and name in MONEY)}
 
 
+def plainly(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the words that nothing was made of, which no model tells."""
+    said: Any = fields.get("interests")
+    interests = said["read"] or None if isinstance(said, dict) else said
+    return {**fields, "interests": interests}
+
+
 def tally(requests: Sequence[Mapping[str, Any]], said: Sequence[Mapping[str, Any]]) -> Counted:
     """Of each field: right (also where it is left out and so asked), missing (asked although it was said), wrong."""
     counted = {name: {"right": 0, "missing": 0, "wrong": 0} for name in TripRequest.model_fields}
@@ -85,21 +93,27 @@ async def read(asking: Asking, text: str) -> dict[str, Any]:
     return fields
 
 
-async def measure(every: int) -> dict[str, Any]:
-    """Fields and routes of every n-th request, by each way."""
+async def measure(every: int, tell: Callable[[str], None]) -> dict[str, Any]:
+    """Fields and routes of every n-th request, by each way; told as soon as they are known: models are slow."""
     settings, requests, routed = load(), REQUESTS[::every], ROUTED[::every]
+    asking = Asking(settings) if settings.models else None
     fields = {"rules": accuracy(requests)}
+    if asking:
+        plain = [{"fields": plainly(each["fields"])} for each in requests]
+        fields["model"] = tally(plain, [await read(asking, each["text"]) for each in requests])
+    tell(table(f"{len(requests)} requests", fields) + "\n")
     routes = {
         "rules": await routing.accuracy(routed, routing.RULES),
         "embedding": await routing.accuracy(routed, routing.EMBEDDING),
     }
-    told: dict[str, Any] = {"requests": len(requests), "fields": fields, "routed": len(routed), "routes": routes}
-    if settings.models:
-        asking = Asking(settings)
-        fields["model"] = tally(requests, [await read(asking, each["text"]) for each in requests])
+    if asking:
         routes["model"] = await routing.accuracy(routed, routing.MODEL, asking)
+    tell(table(f"{len(routed)} requests", routes))
+    told: dict[str, Any] = {"requests": len(requests), "fields": fields, "routed": len(routed), "routes": routes}
+    if asking:
         told["model"] = {"name": str(settings.models[0]), "calls": asking.calls}
         told["model"] |= {"input_tokens": asking.input_tokens, "output_tokens": asking.output_tokens}
+        tell("\nmodel: " + ", ".join(f"{name} {value}" for name, value in told["model"].items()))
         await asking.close()
     return told
 
@@ -118,14 +132,9 @@ def main() -> None:
     parser.add_argument("--json", action="store_true", help="for programs")
     parser.add_argument("--every", type=int, default=1, metavar="N", help="only every n-th request: models are slow")
     options = parser.parse_args()
-    told = asyncio.run(measure(options.every))
+    told = asyncio.run(measure(options.every, (lambda _: None) if options.json else partial(print, flush=True)))
     if options.json:
         json.dump(told, sys.stdout)
-        return
-    print(table(f"{told['requests']} requests", told["fields"]), end="\n\n")
-    print(table(f"{told['routed']} requests", told["routes"]))
-    if "model" in told:
-        print("\nmodel: " + ", ".join(f"{name} {value}" for name, value in told["model"].items()))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,6 @@
 """What is wrong with a job, and the very command that helps: read from its record alone."""
 
+import json
 from dataclasses import dataclass
 from shlex import quote
 
@@ -108,5 +109,11 @@ def _answers(record: JobRecord, question: Question) -> list[str]:
     if question.kind == "form":
         given = " ".join(quote(f"{name}=...") for name in question.schema.get("required", ())) or "..."
         return [f"surefoot answer {record.id} {given}", f"surefoot decline {record.id} {quote(question.id)}"]
-    example = question.example if question.example is not None else "..."
-    return [f"surefoot answer {record.id} {quote(f'{question.field}={example}')}"]
+    return [f"surefoot answer {record.id} {quote(example(question) or f'{question.field}=...')}"]
+
+
+def example(question: Question) -> str:
+    """An answer as the command line takes it: text as it is, anything else as JSON; empty where there is none."""
+    if question.example is None:
+        return ""
+    return f"{question.field}={question.example if isinstance(question.example, str) else json.dumps(question.example)}"

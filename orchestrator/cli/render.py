@@ -12,7 +12,7 @@ from rich.text import Text
 from orchestrator import forms
 from orchestrator.blocking import Job
 from orchestrator.budget import MICRO, UNDO, UNDO_USD, Amount, Spend, named
-from orchestrator.cli.advice import diagnoses
+from orchestrator.cli.advice import diagnoses, example
 from orchestrator.cli.terminal import console
 from orchestrator.state.records import Event, JobRecord, Question
 from orchestrator.state.standstill import Standstill
@@ -83,8 +83,7 @@ def question_text(question: Question) -> Text:
     """A question and how to answer it."""
     if question.kind == "in_doubt":
         return _doubt_text(question)
-    example = f" (e.g. {question.field}={question.example})" if question.example is not None else ""
-    told = f": {question.prompt}{example}  [{question.id}]"
+    told = f": {question.prompt}{f' (e.g. {shown})' if (shown := example(question)) else ''}  [{question.id}]"
     if question.kind == "approval":
         told += f"\n  {as_text(question.details)}\n  answer with surefoot approve or decline"
     if question.kind == "form":

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from orchestrator import intake
+from orchestrator.cli import render
 from orchestrator.errors import InvalidRequest
 from orchestrator.workflow import catalogue
 from workers.trip.request import FARTHEST_DAYS, TripRequest, today
@@ -68,6 +69,7 @@ def test_what_is_not_understood_is_asked_and_not_dropped() -> None:
     assert [question.field for question in got.questions] == ["interests"]
     told = "not understood: 'zorbing', 'no hotel' (understood: hiking). Name all that matters, or []: What is"
     assert got.questions[0].prompt.startswith(told)
+    assert '(e.g. interests=["hiking"])' in str(render.question_text(got.questions[0]))
     for said, interests in (("zorbing, hiking", ["zorbing", "hiking"]), (["hiking"], ["hiking"]), ("", []), ([], [])):
         assert taken({**got.fields, "interests": said}).fields["interests"] == interests
 

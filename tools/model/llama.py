@@ -5,6 +5,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ class Llama:
             raise NotInstalled(f"{file}: {error}") from error
         known: dict[str, str] = self._llama.metadata or {}
         trained = known.get(f"{known.get('general.architecture')}.context_length", context)
+        self._controls = self._control_words()
         self.name, self.context = file.stem, min(context, int(trained))
         template = known.get("tokenizer.chat_template")
         if template is None:
@@ -72,7 +74,7 @@ class Llama:
 
     def read(self, question: Question) -> Read:
         """Prompt and grammar. Raises Refused where llama.cpp has no grammar for the schema."""
-        messages: Any = [dict(message) for message in question.messages]
+        messages: Any = [{**each, "content": self._broken_up(each["content"])} for each in question.messages]
         try:
             formatted = self._format(messages=messages)
         except Exception as error:  # the model's own template: it may raise anything
@@ -80,6 +82,16 @@ class Llama:
         text = formatted.prompt.encode()
         tokens = self._llama.tokenize(text, add_bos=not formatted.added_special, special=True)
         return Read(tokens, self._grammar(question), question)
+
+    def _broken_up(self, text: str) -> str:
+        """The text with a space in each word that would begin or end a turn: no text can end its own."""
+        return self._controls.sub(lambda word: f"{word[0][:1]} {word[0][1:]}", text)
+
+    def _control_words(self) -> re.Pattern[str]:
+        vocabulary = self._llama._model.vocab  # noqa: SLF001 - as below
+        control = [one for one in range(self._llama.n_vocab()) if self._library.llama_vocab_is_control(vocabulary, one)]
+        words = [self._llama.detokenize([one], special=True).decode(errors="replace") for one in control]
+        return re.compile("|".join(re.escape(word) for word in words if word) or "(?!)")
 
     def _grammar(self, question: Question) -> Any:
         if question.schema is None:
