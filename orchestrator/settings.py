@@ -77,6 +77,12 @@ class Settings(BaseSettings):
     model_max_tokens: int = Field(
         2_048, ge=1, le=1_000_000, description="Most tokens of a model's answer where the call does not say, reserved."
     )
+    model_cache_s: int = Field(
+        0,
+        ge=0,
+        le=30 * 86_400,
+        description="How long a model's answer is given again to the same request of a tenant, seconds. 0: never.",
+    )
     attempts: int = Field(
         10,
         ge=1,

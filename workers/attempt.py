@@ -15,7 +15,7 @@ from workers.approval import Approvals
 from workers.asking import Asking, Patience
 from workers.journal import Journal
 from workers.leases import Held
-from workers.model_calls import ModelCalls
+from workers.model_calls import Fits, ModelCalls
 from workers.prompt import Prompt, Reply
 from workers.record import Record
 from workers.verdict import Failed, Parked, Stop
@@ -54,7 +54,7 @@ class Attempt:
         self._journal = self.journals(
             record, self.asking, workshop.tools, workshop.prices, spans, profile, self._approvals, last=last
         )
-        self._models = ModelCalls(record, workshop.models, workshop.prices, spans, workshop.jobs)
+        self._models = ModelCalls(record, workshop.models, workshop.prices, spans, workshop.jobs, workshop.cache)
 
     @property
     def left_s(self) -> float:
@@ -82,13 +82,13 @@ class Attempt:
         except Stop as stop:
             raise self._stopping(stop) from stop
 
-    async def model(self, prompt: Prompt) -> Reply:
-        """Ask a language model."""
+    async def model(self, prompt: Prompt, fits: Fits | None = None) -> Reply:
+        """Ask a language model; an answer that `fits` may be one that was given before."""
         if self.stop:
             raise self.stop
         try:
             with self.asking.beside():
-                return await self._models.ask(prompt, self.left_s)
+                return await self._models.ask(prompt, self.left_s, fits)
         except Stop as stop:
             raise self._stopping(stop) from stop
 

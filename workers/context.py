@@ -1,6 +1,7 @@
 """What a specialist sees of its step. It never exposes a store or a client."""
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar, overload
 
 from pydantic import BaseModel
@@ -8,7 +9,7 @@ from pydantic import BaseModel
 from orchestrator.plan import Step
 from workers.asking import Patience
 from workers.attempt import Attempt
-from workers.generate import generate, opening
+from workers.generate import fits, generate, opening
 from workers.prompt import Prompt
 
 Output = TypeVar("Output", bound=BaseModel)
@@ -100,7 +101,8 @@ class StepContext:
         """
         schema = output.model_json_schema() if output else None
         asked = Prompt(opening(prompt, system), schema, max_tokens=max_tokens)
-        return await generate(self._attempt.model, asked, output, repairs)
+        ask = partial(self._attempt.model, fits=partial(fits, output=output))
+        return await generate(ask, asked, output, repairs)
 
     @overload
     async def agent(

@@ -10,6 +10,8 @@ from workers.model_calls import MODEL
 from workers.prompt import ANSWER, Message, Prompt, Reply
 from workers.verdict import problems
 
+UNFINISHED = frozenset({"length", "content_filter", "error"})
+"""Why an answer ended that is not whole."""
 Ask = Callable[[Prompt], Awaitable[Reply]]
 
 
@@ -37,6 +39,19 @@ async def generate(ask: Ask, prompt: Prompt, output: type[BaseModel] | None, rep
                 raise Rejected(MODEL, f"no valid {output.__name__} after {tries}: {problems(error)}") from error
             prompt = prompt.then(*repair(reply, problems(error)))
     raise AssertionError("the last repair returns or raises")
+
+
+def fits(reply: Reply, output: type[BaseModel] | None) -> bool:
+    """Whether an answer is whole, and what was asked for."""
+    if reply.finish in UNFINISHED:
+        return False
+    if output is None:
+        return bool(reply.text)
+    try:
+        parsed(reply, output)
+    except ValidationError:
+        return False
+    return True
 
 
 def parsed(reply: Reply, output: type[BaseModel]) -> BaseModel:

@@ -65,6 +65,10 @@ class Meter:
         if used.micro_usd:
             self._metrics.add(Metric.MODEL_USD, used.micro_usd / MICRO, labels)
 
+    def cached(self, model: str) -> None:
+        """A model call was answered from the cache."""
+        self._metrics.add(Metric.MODEL_CACHED, labels={names.REQUEST_MODEL: redact_text(model)})
+
     @contextmanager
     def _timed(self, metric: Metric, labels: Labels) -> Generator[None]:
         """Measure a call by how it ends."""

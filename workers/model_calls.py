@@ -1,12 +1,20 @@
 """The model calls of one attempt: each journaled like a tool call, its tokens and money reserved before it is sent."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
 from orchestrator.models import ModelName
 from orchestrator.prices import Prices, UnknownPrice
+from orchestrator.state.cache import ReplyCache
 from orchestrator.state.calls import NOTHING, Cost, State
 from orchestrator.state.jobs import JobStore
+from orchestrator.state.records import encode
 from orchestrator.telemetry import Span, Spans, names
 from orchestrator.telemetry.names import Happening, Outcome
-from orchestrator.telemetry.redaction import as_text
+from orchestrator.telemetry.redaction import as_text, shows_secret
 from tools.effects import Effect
 from tools.outcome import OutcomeUnknown, Rejected, ToolFailure, Unavailable
 from workers.models import Models
@@ -15,6 +23,9 @@ from workers.record import Record
 from workers.replay import Call
 from workers.verdict import Failed, Later, Stop
 
+log = structlog.get_logger(__name__)
+Fits = Callable[[Reply], bool]
+_REPLY = TypeAdapter(Reply)
 MODEL = "model"
 NONE = "no language model is set: SUREFOOT_MODEL names one (docs/models.md)"
 
@@ -22,11 +33,23 @@ NONE = "no language model is set: SUREFOOT_MODEL names one (docs/models.md)"
 class ModelCalls:
     """Asks models for one attempt of one step."""
 
-    def __init__(self, record: Record, models: Models, prices: Prices, spans: Spans, jobs: JobStore) -> None:
+    def __init__(
+        self,
+        record: Record,
+        models: Models,
+        prices: Prices,
+        spans: Spans,
+        jobs: JobStore,
+        cache: ReplyCache | None = None,
+    ) -> None:
+        """`cache`: answers are kept in it; None: each question is asked."""
         self._record, self._models, self._prices, self._spans, self._jobs = record, models, prices, spans, jobs
+        self._cache = cache
 
-    async def ask(self, prompt: Prompt, timeout_s: float) -> Reply:
+    async def ask(self, prompt: Prompt, timeout_s: float, fits: Fits | None = None) -> Reply:
         """One question: from the journal, or from the first model that answers it; all of them have its number.
+
+        `fits`: which answers may be kept and given again; None: none may.
 
         Raises:
             Rejected: there is no model, or each of them said a definite no.
@@ -49,7 +72,7 @@ class ModelCalls:
             failures: list[ToolFailure] = []
             for name in self._models.names:
                 try:
-                    reply = await self._from(name, prompt, call, most, timeout_s, span)
+                    reply = await self._kept_or_from(name, prompt, call, most, timeout_s, span, fits)
                 except ToolFailure as failure:
                     span.event(Happening.MODEL_FAILED, model=str(name), why=as_text(str(failure)))
                     failures.append(failure)
@@ -57,6 +80,28 @@ class ModelCalls:
                     _tell(span, reply, replayed=False)
                     return reply
             raise _together(failures)
+
+    async def _kept_or_from(
+        self, name: ModelName, prompt: Prompt, call: Call, most: int, timeout_s: float, span: Span, fits: Fits | None
+    ) -> Reply:
+        """What this model answered before to the very same request of this tenant, else what it answers now.
+
+        Only what stands alone is kept: what a model with tools says depends on what they answered.
+        """
+        if self._cache is None or fits is None or prompt.tools:
+            return await self._from(name, prompt, call, most, timeout_s, span)
+        tenant, request = self._record.claim.tenant, prompt.to(str(name), most)
+        reply = _kept(await self._cache.find(tenant, request))
+        if reply is not None and fits(reply):
+            await self._record.begin(call, NOTHING, Effect.READ.value, span)
+            await self._record.settle(call.number, "done", reply.record(), NOTHING)
+            self._record.meter.cached(str(name))
+            return reply
+        reply = await self._from(name, prompt, call, most, timeout_s, span)
+        said = encode([reply.text, [each.arguments for each in reply.calls]])
+        if fits(reply) and not shows_secret(said):
+            await self._cache.keep(tenant, request, encode(reply.record()))
+        return reply
 
     async def _from(
         self, name: ModelName, prompt: Prompt, call: Call, most: int, timeout_s: float, span: Span
@@ -96,6 +141,15 @@ class ModelCalls:
         return Cost(tool_calls=0, input_tokens=input_tokens, output_tokens=output_tokens, micro_usd=money)
 
 
+def _kept(text: bytes) -> Reply | None:
+    """An answer as it was kept: of this call nothing is read, written or paid; None where it is none."""
+    try:
+        return replace(_REPLY.validate_json(text), input_tokens=0, output_tokens=0, cached=True) if text else None
+    except ValidationError as error:
+        log.warning("a kept answer of a model cannot be read", error=str(error))
+        return None
+
+
 def _tell(span: Span, reply: Reply, *, replayed: bool) -> None:
     span.set(names.RESPONSE_MODEL, reply.model)
     span.set(names.PROVIDER, reply.model.partition(":")[0])
@@ -105,6 +159,8 @@ def _tell(span: Span, reply: Reply, *, replayed: bool) -> None:
     said = [{"name": call.name, "arguments": call.arguments} for call in reply.calls]
     span.set(names.OUTPUT_MESSAGES, as_text({"text": reply.text, "calls": said} if said else reply.text))
     span.set(names.REPLAYED, replayed)
+    if reply.cached:
+        span.set(names.CACHED, True)
     span.end_as(Outcome.SUCCEEDED)
 
 

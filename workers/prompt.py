@@ -44,6 +44,7 @@ class Reply:
         raw: the provider's answer, to go on from.
         input_tokens: tokens it read, as its provider counts them.
         output_tokens: tokens it wrote.
+        cached: it was kept from another call, and nothing was read, written or paid for this one.
     """
 
     text: str
@@ -53,6 +54,7 @@ class Reply:
     raw: Any
     input_tokens: int
     output_tokens: int
+    cached: bool = False
 
     def record(self) -> dict[str, Any]:
         """As the journal keeps it."""
@@ -89,6 +91,11 @@ class Prompt:
         """The question, as a short digest. Which model is asked does not matter, nor which tools there are now."""
         what = [self.messages, self.schema, self.among, self.max_tokens]
         return hashlib.sha256(encode(what).encode()).hexdigest()[:16]
+
+    def to(self, model: str, max_tokens: int) -> str:
+        """All that this model is asked, as a digest: equal only for the very same request."""
+        what = [model, self.messages, self.schema, [asdict(tool) for tool in self.tools], max_tokens]
+        return hashlib.sha256(encode(what).encode()).hexdigest()
 
     @property
     def most_input_tokens(self) -> int:

@@ -29,7 +29,7 @@ from workers.doubt import Known
 from workers.inquiry import Inquiry
 from workers.journal import Journal
 from workers.leases import Held
-from workers.model_calls import MODEL
+from workers.model_calls import MODEL, Fits
 from workers.prompt import Prompt, Reply
 from workers.replay import Call, fingerprint
 from workers.specialist import Specialist
@@ -217,8 +217,9 @@ class Retrace(Attempt):
             return True
         return bool(past.waiting) and len(self.rollback) >= len(past.effects) and not past.ahead
 
-    async def model(self, prompt: Prompt) -> Reply:
+    async def model(self, prompt: Prompt, fits: Fits | None = None) -> Reply:
         """What is on record; nothing is asked again."""
+        del fits
         return await self._journal.replied(prompt)
 
     async def lack(self, questions: Sequence[Question]) -> Any:

@@ -12,6 +12,7 @@ from orchestrator import connect
 from orchestrator.canvas import Canvas, WireForms
 from orchestrator.prices import Prices
 from orchestrator.settings import Settings
+from orchestrator.state.cache import ReplyCache
 from orchestrator.state.calls import CallStore
 from orchestrator.state.client import SyncClient
 from orchestrator.state.jobs import JobStore
@@ -49,6 +50,7 @@ class Workshop:
         self.steps = StepStore(scripts, settings.lease_s, settings.retention_s)
         self.undos = UndoStore(scripts, settings.lease_s, settings.retention_s)
         self.calls = CallStore(scripts)
+        self.cache = ReplyCache(scripts, settings.model_cache_s) if settings.model_cache_s else None
         keeper = SyncClient(url, settings.redis_patience_s)
         self.meter = Meter(metrics(settings))
         renewing = StepStore(Scripts(keeper, message), settings.lease_s, settings.retention_s)

@@ -33,6 +33,7 @@ FAMILIES = {
     "spans": f"{PREFIX}spans:",  # + job: list, the trace: packs of spans
     "key": f"{PREFIX}key:",  # + digest of tenant and submission key: string, the job
     "tenant": f"{PREFIX}tenant:",  # + digest of the tenant: hash, what its jobs spend today
+    "cache": f"{PREFIX}cache:",  # + digest of tenant and request: string, what a model answered
     "worker": f"{PREFIX}worker:",  # + name: string, what a process said of itself lately
 }
 UNDO = "undo~"

@@ -46,6 +46,7 @@ TABLE: Mapping[Metric, Instrument] = {
     Metric.MODEL_DURATION: Instrument("histogram", "s", "How long model calls took that were sent", LONG),
     Metric.MODEL_TOKENS: Instrument("counter", "{token}", "Tokens that model calls cost"),
     Metric.MODEL_USD: Instrument("counter", "{usd}", "Price of these tokens, US dollars"),
+    Metric.MODEL_CACHED: Instrument("counter", "{call}", "Model calls that were answered from the cache"),
     Metric.REPLAYS: Instrument("counter", "{call}", "Calls that were answered from the journal"),
     Metric.BUDGET_WARNINGS: Instrument("counter", "{warning}", "Ceilings of which 80 % were used, once each"),
     Metric.BUDGET_REFUSALS: Instrument("counter", "{refusal}", "Steps and calls not begun, at a ceiling"),

@@ -77,6 +77,11 @@ def _redacted_text(text: str) -> str:
 _redacted_word = lru_cache(maxsize=4_096)(_redacted_text)
 
 
+def shows_secret(text: str) -> bool:
+    """Whether there is in a text what would be taken out of it."""
+    return _without_secrets(text) != text
+
+
 def redact(value: Any, name: str = "") -> Any:
     """A copy of a JSON-like value without secrets, cut; `name` is the field it stands in."""
     return _copy(value, name, 0, [4 * CUT_AT])

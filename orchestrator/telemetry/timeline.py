@@ -41,6 +41,8 @@ def title_of(node: Node) -> str:
         marks.append(f"attempt {node.attributes[names.ATTEMPT]}")
     if node.attributes.get(names.REPLAYED):
         marks.append("replayed")
+    if node.attributes.get(names.CACHED):
+        marks.append("cached")
     outcome = str(node.attributes.get(names.OUTCOME, "failed" if node.failed else ""))
     if node.failed or outcome not in {"", "succeeded"}:
         marks.append(outcome)

@@ -23,18 +23,28 @@ class Scripted:
     first: ModelServer
     second: ModelServer
 
-    def submit(self, workflow: str, text: str = "two nights in Oslo", *, budget: Any = None, **more: Any) -> Job:
-        return self.app.submit({"text": text, **more}, workflow=workflow, budget=budget)
+    def submit(
+        self,
+        workflow: str,
+        text: str = "two nights in Oslo",
+        *,
+        budget: Any = None,
+        tenant: str = "default",
+        **more: Any,
+    ) -> Job:
+        return self.app.submit({"text": text, **more}, workflow=workflow, budget=budget, tenant=tenant)
 
 
 @pytest.fixture(scope="module")
-def scripted_models(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
+def scripted_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
+    """A module says in `SETTINGS` what is otherwise for it."""
     folder = tmp_path_factory.mktemp("models")
     prices = folder / "prices.json"
     prices.write_text(json.dumps(PRICES))
     with ModelServer() as first, ModelServer() as second:
         model = f"{first.url}#first,{second.url}#second"
         more: dict[str, Any] = {"model": model, "prices": prices, "model_timeout_s": 1.0, "trace": True}
+        more |= getattr(request.module, "SETTINGS", {})
         with stage(folder, workflows="tests.models.flows", **more) as played:
             played.worker()
             app = Orchestrator(redis_url=played.server.url, workflows=("tests.models.flows",))

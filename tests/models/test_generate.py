@@ -41,6 +41,13 @@ def test_a_retry_replays_the_answer_and_neither_asks_nor_pays_again(play: Script
     assert (job.spend.tokens.spent, job.spend.usd.spent) == (33, 60)
 
 
+def test_the_same_request_of_another_job_is_paid_again_unless_a_cache_is_set(play: Scripted) -> None:
+    play.first.says(answers(**OSLO), answers(city="Rome", nights=1))
+    first, second = (play.submit("understand") for _ in range(2))
+    assert sorted(job.result(30)["city"] for job in (first, second)) == ["Oslo", "Rome"]
+    assert (first.spend.tokens.spent, second.spend.tokens.spent, len(play.first.requests)) == (50, 50, 2)
+
+
 def test_a_worker_killed_after_the_answer_asks_no_model_again(play: Scripted) -> None:
     play.first.says(Says("suite"))
     job = play.submit("held")

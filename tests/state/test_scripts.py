@@ -65,6 +65,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "emit": [JOB, "a", "hello"],
         "keep": [600, 100, JOB, "a pack"],
         "recall": [JOB, "a"],
+        "remember": ["name", 600, '{"text":"Oslo"}'],
         "whose": ["t", "0" * 32, JOB],
     }[script]
 

@@ -42,6 +42,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "refuse": lambda row: row == [b"NOTHING", b"failed"],
     "release": lambda row: row == [b"STALE", b"retrying"],
     "renew": lambda row: row == [],
+    "remember": lambda row: row == [b"OK"],
     "resume": lambda row: row == [b"REFUSED", b"running"],
     "retire": lambda row: row == 0,
     "sweep_leases": lambda row: row == [0, []],
@@ -103,6 +104,7 @@ def test_the_second_answer_is_as_the_header_says(stores: Stores, script: str) ->
         "whose",
         "keep",
         "pin",
+        "remember",
     }:
         assert not SECOND[script](first), first
     once = everything(stores)

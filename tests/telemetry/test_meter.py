@@ -86,12 +86,14 @@ def test_tokens_and_money_are_counted_by_model_and_tenant(metrics: Metrics) -> N
         pass
     meter.charged("openai:gpt", used, "acme")
     meter.charged("openai:gpt", used, "acme")
+    meter.cached("openai:gpt")
     page = metrics.page().decode()
     both = 'gen_ai_request_model="openai:gpt",{}surefoot_tenant="acme"'
     for kind, tokens in (("input", 80.0), ("output", 20.0)):
         labels = both.format(f'gen_ai_token_type="{kind}",')
         assert f"surefoot_model_tokens_total{{{labels}}} {tokens}\n" in page
     assert f"surefoot_model_usd_total{{{both.format('')}}} 0.5\n" in page
+    assert 'surefoot_model_cached_total{gen_ai_request_model="openai:gpt"} 1.0\n' in page
     labels = 'gen_ai_request_model="openai:gpt",surefoot_outcome="succeeded"'
     assert f"surefoot_model_duration_seconds_count{{{labels}}} 1.0\n" in page
 
