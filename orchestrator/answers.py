@@ -100,14 +100,20 @@ def _is_the_ceiling(record: JobRecord, name: str, value: Any) -> bool:
     """Whether nobody asks how high this ceiling may be any more, and it is as high as this answer says."""
     if any(name in {question.id, question.field} for question in record.questions):
         return False
-    line = record.spend.lines.get(name if name in KINDS else TOOLS + name)
-    return line is not None and line.ceiling is not None and line.ceiling == (value * MICRO if name == "usd" else value)
+    kind = name if name in KINDS else TOOLS + name
+    line = record.spend.lines.get(kind)
+    return line is not None and line.ceiling is not None and line.ceiling == _ceiling(kind, value)
 
 
 def _raised(question: Question, value: Any) -> dict[str, int]:
     kind: str = question.details["kind"]
-    budget = Budget(tools={question.field: value}) if kind.startswith(TOOLS) else Budget.of({kind: value})
-    return {kind: budget.ceilings()[kind]}
+    return {kind: _ceiling(kind, value)}
+
+
+def _ceiling(kind: str, value: Any) -> int:
+    """An answer in the ledger's units."""
+    budget = Budget(tools={kind.removeprefix(TOOLS): value}) if kind.startswith(TOOLS) else Budget.of({kind: value})
+    return budget.ceilings()[kind]
 
 
 def budget_answers(record: JobRecord, budget: Budget) -> dict[str, Any]:
@@ -173,9 +179,13 @@ def _find(record: JobRecord, name: str, kind: Kind, value: Any) -> Sequence[Ques
 
 
 def _fits(question: Question, value: Any) -> None:
-    if not question.schema or forms.is_no(question, value):
-        return
-    validator = jsonschema_rs.validator_for(dict(question.schema), validate_formats=True)
-    problems = [error.message for error in validator.iter_errors(value)]
-    if problems:
+    if not forms.is_no(question, value) and (problems := misfits(question.schema, value)):
         raise InvalidRequest(f"{question.field}: {'; '.join(problems[:3])}")
+
+
+def misfits(schema: Mapping[str, Any], value: Any) -> list[str]:
+    """Why an answer does not fit a question's schema."""
+    if not schema:
+        return []
+    validator = jsonschema_rs.validator_for(dict(schema), validate_formats=True)
+    return [error.message for error in validator.iter_errors(value)]

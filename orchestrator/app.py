@@ -35,7 +35,6 @@ from orchestrator.workflow import Workflow, catalogue
 
 Request = str | Mapping[str, Any] | BaseModel
 Aside = Callable[..., Awaitable[object]]
-LONGEST_NAME = 200
 
 
 class Desk:
@@ -75,7 +74,8 @@ class Desk:
         self, request: Request, workflow: str, budget: Budget | Mapping[str, Any] | None, tenant: str, key: str | None
     ) -> AsyncJob:
         """Store a job and enqueue its plan; the same tenant and key is the same job."""
-        _check_names(tenant=tenant, key=key)
+        intake.check_name("tenant", tenant)
+        intake.check_name("key", key, or_none=True)
         flow = catalogue.workflow(workflow)
         ceilings = self.tenants.of(tenant).allow(Budget.of(budget), flow.budget)
         job_id = uuid_utils.uuid7().hex
@@ -99,7 +99,9 @@ class Desk:
         key: str | None,
     ) -> AsyncJob:
         """Store a job that goes on behind finished steps of another one, and enqueue its plan; once a key."""
-        _check_names(key=key)
+        intake.check_name("key", key, or_none=True)
+        if not isinstance(changes, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"request must be a dict of the fields that are to be others, not {changes!r:.40}")
         flow, tenant = catalogue.workflow(source.fields["workflow"]), source.fields["tenant"]
         ceilings = self.tenants.of(tenant).allow(Budget.of(budget), flow.budget)
         request = {**decode(source.fields["request"]), **changes}
@@ -152,28 +154,25 @@ class Desk:
 
     async def find(self, job_id: str) -> AsyncJob:
         """A job by its id."""
+        intake.check_name("job", job_id)
         await self.jobs.status(job_id)
         return AsyncJob(self, job_id)
 
     async def search(self, status: str | None, tenant: str | None, limit: int) -> list[AsyncJob]:
         """The newest jobs."""
+        intake.check_name("tenant", tenant, or_none=True)
         try:
-            statuses = [JobStatus(status)] if status else list(JobStatus)
+            statuses = list(JobStatus) if status is None else [JobStatus(status)]
         except ValueError:
             raise InvalidRequest(f"unknown status {status!r}; one of {', '.join(JobStatus)}") from None
         return [AsyncJob(self, job.id) for job in await self.jobs.find(statuses, tenant, limit)]
 
     async def stuck(self, patience_s: float, tenant: str | None, limit: int) -> list[Standstill]:
         """What stands still."""
-        if not 0 <= patience_s < math.inf:
+        intake.check_name("tenant", tenant, or_none=True)
+        if not isinstance(patience_s, int | float) or not 0 <= patience_s < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidRequest(f"patience_s must be a number of seconds from 0, not {patience_s!r}")
         return await self._standstills.find(patience_s, tenant, limit)
-
-
-def _check_names(**names: str | None) -> None:
-    for what, name in names.items():
-        if name is not None and not 0 < len(str(name)) <= LONGEST_NAME:
-            raise InvalidRequest(f"{what} must be a text of 1 to {LONGEST_NAME} characters")
 
 
 async def _at_once(call: Callable[..., None], *args: Any) -> None:

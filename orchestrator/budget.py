@@ -83,13 +83,13 @@ class Budget:
         for each in fields(self):
             if each.name not in {"tools", "at_ceiling"}:
                 _check(each.name, getattr(self, each.name), whole=each.name not in {"seconds", "usd"})
-        if self.at_ceiling not in {None, *get_args(AtCeiling)}:
-            raise InvalidRequest(f"budget at_ceiling must be fail, ask or finish, not {self.at_ceiling!r}")
+        if self.at_ceiling not in (None, *get_args(AtCeiling)):
+            raise InvalidRequest(f"budget at_ceiling must be fail, ask or finish, not {_shown(self.at_ceiling)}")
         tools: Any = self.tools
         if not isinstance(tools, Mapping) or len(self.tools) > MOST_GLOBS:
             raise InvalidRequest(f"budget tools must map at most {MOST_GLOBS} tools or globs to numbers of calls")
         for glob, calls in self.tools.items():
-            if not GLOB.fullmatch(str(glob)):
+            if not isinstance(glob, str) or not GLOB.fullmatch(glob):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise InvalidRequest(f"budget tools: {glob!r} is no <server>.<tool> and no glob of such names")
             _check(f"tools {glob}", calls, whole=True)
 
@@ -116,14 +116,15 @@ class Budget:
     @classmethod
     def of(cls, budget: "Budget | Mapping[str, Any] | None") -> "Budget":
         """A budget from what callers pass: a Budget, a mapping of its fields, or None for no ceilings."""
-        if isinstance(budget, Budget):
-            return budget
+        if budget is None or isinstance(budget, Budget):
+            return budget or cls()
+        known = f"its ceilings are {', '.join(f.name for f in fields(cls))}"
+        if not isinstance(budget, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"budget must be a Budget or a dict of ceilings, not {_shown(budget)}; {known}")
         try:
-            return cls(**(budget or {}))
+            return cls(**budget)
         except TypeError as error:
-            raise InvalidRequest(
-                f"budget: {error}; its ceilings are {', '.join(f.name for f in fields(cls))}"
-            ) from None
+            raise InvalidRequest(f"budget: {error}; {known}") from None
 
 
 def _check(name: str, amount: Any, *, whole: bool) -> None:
@@ -131,8 +132,13 @@ def _check(name: str, amount: Any, *, whole: bool) -> None:
         return
     if isinstance(amount, bool) or not isinstance(amount, int if whole else int | float):
         raise InvalidRequest(f"budget {name} must be a {'whole ' if whole else ''}number, not {amount!r}")
-    if not math.isfinite(amount) or amount < 0 or amount * MICRO > LARGEST:
-        raise InvalidRequest(f"budget {name} must be between 0 and {LARGEST // MICRO}, not {amount!r}")
+    if not 0 <= amount <= LARGEST / MICRO:  # NaN is not, either
+        raise InvalidRequest(f"budget {name} must be between 0 and {LARGEST // MICRO}, not {_shown(amount)}")
+
+
+def _shown(what: Any) -> str:
+    """What was given; Python writes no whole number of more than 4,300 digits."""
+    return "a number of over 100 digits" if isinstance(what, int) and abs(what) > 10**100 else repr(what)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """A fork: the plan of a job again, with some of its steps finished."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import InvalidRequest
@@ -26,6 +26,8 @@ def fork(source: JobRecord, plan: Plan, after: str | Sequence[str]) -> Fork:
     Raises:
         InvalidRequest: there is no such step, it has not succeeded, or nothing or something else would be left to do.
     """
+    if not isinstance(after, Iterable):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest(f"after must be the name of a step, or several, not {after!r:.40}")
     kept = _with_all_before(source, [after] if isinstance(after, str) else list(after))
     grown = [source.step(name) for name in source.step_names() if source.fields.get(f"{name}.by") in kept]
     added = {step.name for step in grown}

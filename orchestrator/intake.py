@@ -5,12 +5,47 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from orchestrator.errors import InvalidRequest
 from orchestrator.plan import Plan
 from orchestrator.state.records import Question, encode
 from orchestrator.workflow import Workflow, catalogue
+
+LONGEST_NAME, REQUEST = 200, "the request"
+
+
+def check_name(what: str, name: Any, *, or_none: bool = False) -> None:
+    """Refuse a name (of a tenant, a job, a key, who answers) that is no text, or none that can be kept.
+
+    Raises:
+        InvalidRequest: says what it must be.
+    """
+    try:
+        fits = isinstance(name, str) and 0 < len(name) <= LONGEST_NAME and bool(name.encode())
+    except UnicodeEncodeError:  # half a character
+        fits = False
+    if not fits and not (or_none and name is None):
+        raise InvalidRequest(f"{what} must be a text of 1 to {LONGEST_NAME} characters, not {name!r:.40}")
+
+
+def json_text(what: str, value: Any, most_bytes: int) -> str:
+    """A value from outside as it is stored.
+
+    Raises:
+        InvalidRequest: it is no JSON, or too large.
+    """
+    try:
+        text = encode(value)
+        as_it_is = to_json(value, inf_nan_mode="constants")
+    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        raise InvalidRequest(f"{what} is not JSON: {error}") from None
+    if text.encode() != as_it_is:
+        raise InvalidRequest(f"{what} is not JSON: a number in it is not finite (NaN or infinite)")
+    if len(as_it_is) > most_bytes:
+        told = f"at most {most_bytes:,} are taken (SUREFOOT_REQUEST_BYTES)"
+        raise InvalidRequest(f"{what} has {len(as_it_is):,} bytes; {told}")
+    return text
 
 
 @dataclass(frozen=True)
@@ -31,7 +66,7 @@ def take(workflow: Workflow, request: Any, most_bytes: int) -> Intake:
     if isinstance(request, BaseModel):
         request = request.model_dump(mode="json", exclude_unset=True)
     if isinstance(request, str):
-        _fits(request, most_bytes)
+        json_text(REQUEST, request, most_bytes)
         if workflow.understand is None:
             raise InvalidRequest(f"workflow {workflow.name!r} takes no free text: pass a dict or {_name(workflow)}")
         request = dict(workflow.understand(request))
@@ -50,12 +85,14 @@ def check(workflow: Workflow, fields: dict[str, Any], most_bytes: int) -> Intake
     Raises:
         InvalidRequest: a field is unknown, of a wrong type, or the whole is too large.
     """
-    _fits(fields, most_bytes)
+    json_text(REQUEST, fields, most_bytes)
     try:
         model = workflow.request.model_validate(fields)
     except ValidationError as error:
         return Intake(fields, None, _questions(workflow, error))
-    return Intake(model.model_dump(mode="json"), model)
+    known = model.model_dump(mode="json")
+    json_text(REQUEST, known, most_bytes)
+    return Intake(known, model)
 
 
 def plan(workflow: Workflow, model: BaseModel) -> Plan:
@@ -102,17 +139,6 @@ def _question(workflow: Workflow, field: str, problem: str = "") -> Question:
         schema={**schema["properties"].get(field, {}), "$defs": schema.get("$defs", {})},
         example=info.examples[0] if info.examples else None,
     )
-
-
-def _fits(value: Any, most_bytes: int) -> None:
-    try:
-        size = len(encode(value))
-    except (PydanticSerializationError, UnicodeEncodeError) as error:
-        raise InvalidRequest(f"the request is not JSON: {error}") from None
-    if size > most_bytes:
-        raise InvalidRequest(
-            f"the request has {size:,} bytes; at most {most_bytes:,} are taken (SUREFOOT_REQUEST_BYTES)"
-        )
 
 
 def _name(workflow: Workflow) -> str:

@@ -1,5 +1,7 @@
 """A job as its submitter sees it, on an event loop."""
 
+import math
+import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
@@ -18,6 +20,8 @@ from orchestrator.telemetry.names import Stage
 if TYPE_CHECKING:
     from orchestrator.app import Desk
 
+LONGEST_S = 1e10
+EVENT_ID = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?")
 FINAL_EVENTS = frozenset({*(status.value for status in JobStatus if status.final), "undo_ended"})
 """After these there is no other; what undoes a job that has ended is told at once behind its end."""
 
@@ -74,6 +78,8 @@ class AsyncJob:
 
     async def events(self, after: str = "0") -> AsyncIterator[Event]:
         """As `Job.events`."""
+        if not isinstance(after, str) or not EVENT_ID.fullmatch(after):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"after must be the id of an event, as 1796042944123-0, not {after!r:.40}")
         ended = False
         while not ended:
             page = await self.next_events(after)
@@ -94,7 +100,9 @@ class AsyncJob:
 
     async def result(self, timeout: float | None = None) -> Any:  # noqa: ASYNC109 - as Celery's result.get(timeout)
         """As `Job.result`."""
-        end, after = None if timeout is None else time.monotonic() + timeout, "$"
+        if timeout is not None and not (isinstance(timeout, int | float) and timeout <= math.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"timeout must be a number of seconds, not {timeout!r:.40}")
+        end, after = None if timeout is None else time.monotonic() + min(timeout, LONGEST_S), "$"
         record = await self.record()
         while True:
             if (record.status.final and not record.undo.pending) or record.status is JobStatus.WAITING:
@@ -117,15 +125,22 @@ class AsyncJob:
 
     async def answer(self, answers: Mapping[str, Any] | None = None, /, *, by: str | None = None, **named: Any) -> None:
         """As `Job.answer`."""
+        if answers is not None and not isinstance(answers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"answers must be a dict of question or field -> answer, not {answers!r:.40}")
         await reply(self._desk, self.id, {**(answers or {}), **named}, by)
 
     async def approve(self, question_id: str, *, by: str | None = None) -> None:
         """As `Job.approve`."""
-        await reply(self._desk, self.id, {question_id: True}, by, "approval")
+        await self._decide(question_id, by, yes=True)
 
     async def decline(self, question_id: str, *, by: str | None = None) -> None:
         """As `Job.decline`."""
-        await reply(self._desk, self.id, {question_id: False}, by, "approval")
+        await self._decide(question_id, by, yes=False)
+
+    async def _decide(self, question_id: str, by: str | None, *, yes: bool) -> None:
+        if not isinstance(question_id, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidRequest(f"a question's id is a text, not {question_id!r:.40}")
+        await reply(self._desk, self.id, {question_id: yes}, by, "approval")
 
     async def cancel(self) -> JobStatus:
         """As `Job.cancel`."""
@@ -148,7 +163,7 @@ class AsyncJob:
         key: str | None = None,
     ) -> "AsyncJob":
         """As `Job.fork`."""
-        return await self._desk.fork(await self.record(), after, request or {}, budget, key)
+        return await self._desk.fork(await self.record(), after, {} if request is None else request, budget, key)
 
     async def resume(self, budget: Budget | Mapping[str, Any] | None = None) -> None:
         """As `Job.resume`."""

@@ -6,15 +6,13 @@ from typing import TYPE_CHECKING, Any
 from orchestrator import intake
 from orchestrator.answers import Reply, match
 from orchestrator.errors import InvalidRequest
-from orchestrator.state.records import Kind
+from orchestrator.state.records import Kind, decode
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.names import Happening, Stage
 from orchestrator.workflow import catalogue
 
 if TYPE_CHECKING:
     from orchestrator.app import Desk
-
-LONGEST_NAME = 200
 
 
 async def reply(
@@ -32,16 +30,23 @@ async def reply(
     Raises:
         InvalidRequest: an answer does not fit, is to no question of this job, or differs from an earlier one.
     """
-    if by is not None and not (isinstance(by, str) and 0 < len(by) <= LONGEST_NAME):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise InvalidRequest(f"by must be a text of 1 to {LONGEST_NAME} characters: who answers")
+    intake.check_name("by", by, or_none=True)
+    answers = {name: _taken(name, value, desk.settings.request_bytes) for name, value in given.items()}
     with desk.telemetry.spans.stage(Stage.ANSWER, job_id) as span:
         stored = False
         while not stored:
-            matched = match(await desk.jobs.read(job_id), given, kind)
+            matched = match(await desk.jobs.read(job_id), answers, kind)
             for raised in matched.ceilings.values():
                 desk.tenants.of(matched.record.fields["tenant"]).check_ceilings(raised)
                 raised.update(more or {})
             stored = await (_completed if matched.request else _stored)(desk, matched, by or "", span)
+
+
+def _taken(name: str, value: Any, most_bytes: int) -> Any:
+    """An answer as it will be read again: a date is a text, a set a list."""
+    if not isinstance(name, str):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise InvalidRequest(f"an answer names its question by id or field, a text, not {name!r:.40}")
+    return decode(intake.json_text(f"the answer to {name!r:.200}", value, most_bytes))
 
 
 async def _stored(desk: "Desk", matched: Reply, by: str, span: Span) -> bool:

@@ -101,7 +101,7 @@ class Settings(BaseSettings):
         30.0, ge=0, description="How long a command waits for a lost Redis to come back, seconds."
     )
     request_bytes: int = Field(
-        262_144, ge=1_024, description="Largest request, step output or question, bytes of JSON."
+        262_144, ge=1_024, description="Largest request, answer, step output or question, bytes of JSON."
     )
     answer_bytes: int = Field(1_048_576, ge=1_024, description="Largest answer of one tool call, bytes of JSON.")
     trace: bool = Field(

@@ -104,7 +104,7 @@ class Workflow:
         request: type[BaseModel],
         plan: Callable[[Any], Plan] | Planning,
         understand: Callable[[str], Mapping[str, Any]] | None = None,
-        budget: Budget | None = None,
+        budget: Budget | Mapping[str, Any] | None = None,
         on_failure: OnFailure = "keep",
     ) -> None:
         """Define a workflow.
@@ -120,14 +120,14 @@ class Workflow:
                 `undo` it as its steps remembered with `on_rollback`. A cancelled job is always undone.
 
         Raises:
-            InvalidRequest: the name or `on_failure` is not valid, or another file defines a workflow of this name.
+            InvalidRequest: the name, budget or `on_failure` is not valid, or another file has a workflow of this name.
         """
         if on_failure not in get_args(OnFailure):
             raise InvalidRequest(f"workflow {name!r}: on_failure={on_failure!r}; use 'keep' or 'undo'")
         if not NAME.fullmatch(name):
             raise InvalidRequest(f"workflow name {name!r}: use 1 to 64 of a-z, 0-9, _ and -")
         self.name, self.request = name, request
-        self.understand, self.budget, self.on_failure = understand, budget or Budget(), on_failure
+        self.understand, self.budget, self.on_failure = understand, Budget.of(budget), on_failure
         self.defined_in = _caller()
         catalogue.enter(self)
         self.plan: Callable[[Any], Plan] = plan.bind(name, request) if isinstance(plan, Planning) else plan
@@ -171,7 +171,7 @@ class Catalogue:
         """The workflow of this name, or InvalidRequest with the names there are."""
         try:
             return self.workflows[name]
-        except KeyError:
+        except (KeyError, TypeError):
             known = ", ".join(sorted(self.workflows)) or "none; set SUREFOOT_WORKFLOWS"
             raise InvalidRequest(f"unknown workflow {name!r}; known: {known}") from None
 

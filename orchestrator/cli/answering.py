@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from orchestrator import forms
-from orchestrator.answers import one_in_doubt
+from orchestrator.answers import misfits, one_in_doubt
 from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.cli import render
@@ -102,6 +102,8 @@ def _values(asked: Sequence[Question], words: Sequence[str]) -> dict[str, Any]:
         field, equals, text = word.partition("=")
         if not equals:
             raise InvalidRequest(f"{word!r}: write field=value")
+        if field in values:
+            raise InvalidRequest(f"{field!r} is answered twice: say which counts")
         schemas = [question.schema for question in asked if field in {question.field, question.id}]
         schemas += [forms.fields(question)[field] for question in asked if field in forms.fields(question)]
         values[field] = _value(text, schemas[0] if schemas else {})
@@ -109,13 +111,14 @@ def _values(asked: Sequence[Question], words: Sequence[str]) -> dict[str, Any]:
 
 
 def _value(text: str, schema: Mapping[str, Any]) -> Any:
-    """JSON where it is JSON, else the text itself; the text where a text is asked for."""
+    """JSON where it is JSON, else the text itself; the text where a text is asked for, or where only that fits."""
     if schema.get("type") == "string":
         return text
     try:
-        return json.loads(text)
+        value = json.loads(text)
     except ValueError:
         return text
+    return text if misfits(schema, value) and not misfits(schema, text) else value
 
 
 def approve(job_id: JobId, question: QuestionId, by: By = None) -> None:

@@ -18,6 +18,7 @@ from orchestrator.telemetry.redaction import redact
 from orchestrator.telemetry.tree import Trace
 
 JobId = Annotated[str, typer.Argument(help="the job's id", metavar="JOB")]
+MOST_DIGITS = 20
 WIDEST = 120
 """A trace is not drawn wider: its bars would be far from their names."""
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
@@ -77,9 +78,13 @@ def submit(
 
 def _calls(options: list[str] | None) -> dict[str, int]:
     pairs = [each.rpartition("=") for each in options or ()]
-    wrong = [f"{glob}{mark}{calls}" for glob, mark, calls in pairs if not glob or not calls.isdecimal()]
+    wrong = [
+        f"{glob}{mark}{calls}"
+        for glob, mark, calls in pairs
+        if not (glob and calls.isdecimal()) or len(calls) > MOST_DIGITS
+    ]
     if wrong:
-        raise InvalidRequest(f"--tool {wrong[0]!r}: say GLOB=CALLS, e.g. --tool 'flights.book*=1'")
+        raise InvalidRequest(f"--tool {wrong[0]!r:.80}: say GLOB=CALLS, e.g. --tool 'flights.book*=1'")
     return {glob: int(calls) for glob, _, calls in pairs}
 
 

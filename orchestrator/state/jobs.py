@@ -248,7 +248,7 @@ class JobStore:
         Raises:
             InvalidRequest: `limit` is not a number from 1.
         """
-        if limit < 1:
+        if type(limit) is not int or limit < 1:  # True is not
             raise InvalidRequest(f"limit must be a number of jobs from 1, not {limit!r}")
         listing, jobs = Listing(self._command, statuses), list[JobRecord]()
         for _ in range(0, MOST_LOOKED_AT, PAGE):

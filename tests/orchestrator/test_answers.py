@@ -1,5 +1,8 @@
 """Answers to a request's questions: one by one, from many at once, by whom and when, and those that do not count."""
 
+# pyright: reportPrivateUsage=false
+
+import datetime as dt
 from typing import Any
 
 import pytest
@@ -7,6 +10,8 @@ from pydantic import BaseModel, model_validator
 from pydantic_core import PydanticCustomError
 
 from orchestrator import InvalidRequest, Orchestrator, Plan, Workflow
+from orchestrator.cli.answering import _values
+from orchestrator.state.records import Question
 from orchestrator.status import JobStatus
 from tests.orchestrator.test_submissions import Wish, at_once, messages, perform
 
@@ -80,6 +85,55 @@ def test_a_name_of_any_characters_is_kept_as_it_is(front: Orchestrator) -> None:
     name = 'ann "step":"b"\n{0} \\ ü/\u2028'
     job.answer(day="monday", by=name)
     assert [question.by for question in job.answered] == [name]
+
+
+@pytest.mark.parametrize(
+    ("answers", "problem"),
+    [
+        *((what, "answers must be a dict") for what in ("x", 5, 0, [], [("day", 1)])),
+        *(({what: "monday"}, "an answer names its question by id or field, a text") for what in (5, None, ("day",))),
+        ({"day": object()}, "the answer to 'day' is not JSON"),
+        ({"day": "\ud800"}, "the answer to 'day' is not JSON"),
+        ({"day": float("nan")}, "the answer to 'day' is not JSON: a number in it is not finite"),
+        ({"day": [float("inf")]}, "the answer to 'day' is not JSON: a number in it is not finite"),
+        ({"day": "x" * 300_000}, "the answer to 'day' has 300,002 bytes; at most 262,144"),
+    ],
+)
+def test_what_is_no_answer_is_refused_and_the_question_stays(front: Orchestrator, answers: Any, problem: str) -> None:
+    job = front.submit({"item": "bed"}, workflow="told")
+    with pytest.raises(InvalidRequest, match=problem):
+        job.answer(answers)
+    assert [question.field for question in job.questions] == ["day"]
+
+
+def test_an_answer_is_read_as_it_will_be_read_again(front: Orchestrator) -> None:
+    job = front.submit({"item": "bed"}, workflow="told")
+    job.answer(day=dt.date(2027, 3, 12))
+    job.answer(day="2027-03-12")
+    assert [question.answer for question in job.answered] == ["2027-03-12"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "said", "meant"),
+    [
+        ({"type": "string"}, "555", "555"),
+        ({"type": "string"}, '"so"', '"so"'),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "555", "555"),
+        ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "null", None),
+        ({"$ref": "#/$defs/Size", "$defs": {"Size": {"enum": ["1", "2"]}}}, "2", "2"),
+        ({"type": "integer"}, "555", 555),
+        ({"type": "integer"}, "many", "many"),
+        ({}, "555", 555),
+        ({}, "so", "so"),
+    ],
+)
+def test_what_is_typed_is_text_where_only_a_text_fits(schema: Any, said: str, meant: Any) -> None:
+    assert _values([Question("a/day", "day", "?", step="a", schema=schema)], [f"day={said}"]) == {"day": meant}
+
+
+def test_one_command_does_not_answer_twice() -> None:
+    with pytest.raises(InvalidRequest, match="'day' is answered twice"):
+        _values([], ["day=1", "day=2"])
 
 
 def test_answers_to_unknown_questions_and_after_the_end_are_refused(front: Orchestrator) -> None:

@@ -1,5 +1,7 @@
 """What is an amount, what is none, and what the ledger makes of it."""
 
+# pyright: reportPrivateUsage=false
+
 import decimal
 import math
 from typing import Any
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 
 from orchestrator import Budget, InvalidRequest
 from orchestrator.budget import GLOB, KINDS, LARGEST, MICRO, Spend
+from orchestrator.cli.jobs import _calls
 
 COUNTED = ("steps", "tool_calls", "tokens", "answer_bytes")
 MEASURED = ("seconds", "usd")
@@ -20,6 +23,20 @@ MEASURED = ("seconds", "usd")
 def test_what_cannot_be_counted_is_refused_by_name(kind: str, amount: Any) -> None:
     with pytest.raises(InvalidRequest, match=f"budget {kind} must be"):
         Budget(**{kind: amount})
+
+
+@pytest.mark.parametrize("kind", [*COUNTED, *MEASURED])
+def test_a_number_that_no_float_can_hold_and_nobody_writes_down_is_refused(kind: str) -> None:
+    for huge in (10**5_000, -(10**5_000)):
+        for ceilings, problem in (
+            ({kind: huge}, f"budget {kind} must be between 0 and .*, not a number of over 100 digits"),
+            ({"tools": {"a.b": huge}}, "budget tools a.b must be between 0 and .*, not a number of over 100 digits"),
+            ({"at_ceiling": huge}, "at_ceiling must be fail, ask or finish, not a number of over 100 digits"),
+        ):
+            with pytest.raises(InvalidRequest, match=problem):
+                Budget.of(ceilings)
+    with pytest.raises(InvalidRequest, match="say GLOB=CALLS"):
+        _calls([f"a.b={'9' * 5_000}"])
 
 
 @pytest.mark.parametrize("amount", [True, False, "5", "", b"5", [5], {}, 1j, decimal.Decimal(5), object()])
@@ -71,7 +88,9 @@ def test_ceilings_of_tools_are_kinds_of_their_own_and_are_read_again(tools: dict
         ({"a,b": 1}, "'a,b' is no <server>.<tool>"),
         ({"a=b": 1}, "no glob of such names"),
         ({"a\n": 1}, "no glob of such names"),
-        ({7.5: {}}, "budget tools 7.5 must be a whole number"),
+        ({7.5: {}}, "7.5 is no <server>.<tool>"),
+        ({5: 1}, "5 is no <server>.<tool>"),
+        ({None: 1}, "None is no <server>.<tool>"),
         ({f"t{i}": 1 for i in range(51)}, "at most 50 tools or globs"),
         ([("a", 1)], "must map at most"),
     ],
@@ -106,6 +125,8 @@ def test_any_float_is_money_or_refused(amount: float) -> None:
         ("usd=1", "its ceilings are"),
         (5, "its ceilings are"),
         ([("usd", 1)], "its ceilings are"),
+        *((nothing, "budget must be a Budget or a dict of ceilings, not") for nothing in (0, 0.0, False, "", [], ())),
+        *(({"at_ceiling": what}, "at_ceiling must be fail, ask or finish") for what in ([], {}, ["ask"], 0, "")),
     ],
 )
 def test_what_is_no_budget_is_refused(given_: Any, problem: str) -> None:

@@ -3,7 +3,7 @@
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,7 +11,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from orchestrator import Budget, InvalidRequest, JobNotFound, Orchestrator, Plan, Step, StoreUnavailable, Workflow
+from orchestrator import (
+    AsyncOrchestrator,
+    Budget,
+    InvalidRequest,
+    JobNotFound,
+    Orchestrator,
+    Plan,
+    Step,
+    StoreUnavailable,
+    Workflow,
+)
 from orchestrator.canvas import WireForms
 from orchestrator.settings import InvalidSettings, load
 from orchestrator.state.client import without_loop
@@ -19,10 +29,13 @@ from orchestrator.status import JobStatus
 from orchestrator.workflow import Profile, catalogue
 from tests.support.valkey import valkey
 
+NO_NAMES = (5, True, b"x", ["a"], "\ud800", "x" * 201)
+
 
 class Order(BaseModel):
     item: str
     count: int = 1
+    weight: float = 0
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +66,14 @@ def stored(app: Orchestrator) -> int:
         ({"item": "x"}, {"budget": {"stepps": 1}}, "its ceilings are steps, tool_calls"),
         ({"item": "x"}, {"tenant": ""}, "tenant must be a text of 1 to 200"),
         ({"item": "x"}, {"key": "k" * 201}, "key must be a text of 1 to 200"),
+        *(({"item": "x"}, {"tenant": name}, "tenant must be a text of 1 to 200") for name in (None, *NO_NAMES)),
+        *(({"item": "x"}, {"key": name}, "key must be a text of 1 to 200") for name in NO_NAMES),
+        *(({"item": "x"}, {"budget": what}, "budget must be a Budget or a dict") for what in (0, False, "", [])),
+        ({"item": "x"}, {"workflow": []}, r"unknown workflow \[\]; known: "),
+        ({"item": "x", "weight": math.nan}, {}, "the request is not JSON: a number in it is not finite"),
+        ({"item": "x", "weight": "inf"}, {}, "the request is not JSON: a number in it is not finite"),
+        ({"item": "\ud800"}, {}, "the request is not JSON"),
+        ({"item": "ü" * 140_000}, {}, "the request has 280,0"),
     ],
 )
 def test_what_is_wrong_is_refused_and_nothing_is_stored(
@@ -82,10 +103,75 @@ def test_what_is_missing_is_asked_and_answered_once(app: Orchestrator) -> None:
 def test_a_job_that_is_not_there_is_said_to_be(app: Orchestrator) -> None:
     with pytest.raises(JobNotFound):
         app.job("f" * 32)
+    for name in (None, "", *NO_NAMES):
+        with pytest.raises(InvalidRequest, match="job must be a text of 1 to 200 characters, not"):
+            app.job(name)  # pyright: ignore[reportArgumentType]
+
+
+@pytest.mark.parametrize("tenant", ["", *NO_NAMES])
+def test_no_tenant_is_not_every_tenant(app: Orchestrator, tenant: Any) -> None:
+    app.submit({"item": "x"}, workflow="order", tenant="somebody")
+    for look in (app.jobs, app.stuck):
+        with pytest.raises(InvalidRequest, match="tenant must be a text of 1 to 200 characters, not"):
+            look(tenant=tenant)
+
+
+@pytest.mark.parametrize("limit", ["5", None, 1.5, True, math.nan, -1, []])
+def test_a_limit_that_is_no_number_of_jobs_is_refused(app: Orchestrator, limit: Any) -> None:
+    with pytest.raises(InvalidRequest, match="limit must be a number of jobs from 1, not"):
+        app.jobs(limit=limit)
+
+
+@pytest.mark.parametrize(
+    ("ask", "problem"),
+    [
+        *((lambda job, what=what: job.result(what), "timeout must be a number") for what in ("5", math.nan, [])),
+        *((lambda job, what=what: list(job.events(what)), "after must be the id") for what in ("x", None, 5, "1-2-3")),
+        *((lambda job, what=what: job.fork(what), "after must be the name") for what in (5, None)),
+        *((lambda job, what=what: job.fork("a", what), "request must be a dict") for what in ("x", 5, [], True)),
+        *((lambda job, what=what: job.fork("a", budget=what), "budget must be a") for what in (0, [], False, "x")),
+        *((lambda job, what=what: job.fork("a", key=what), "key must be a text") for what in (5, "", "\ud800")),
+        *((lambda job, what=what: job.resume(what), "budget must be a Budget") for what in (0, [], False, "x")),
+        *((lambda job, what=what: job.approve(what), "a question's id is a text") for what in (None, 5, [], {})),
+    ],
+)
+def test_what_no_job_can_be_asked_is_refused_by_name(
+    app: Orchestrator, ask: Callable[[Any], Any], problem: str
+) -> None:
+    job = app.submit({"item": "x"}, workflow="order", key="one and the same")
+    with pytest.raises(InvalidRequest, match=problem):
+        ask(job)
+
+
+async def test_the_asyncio_twin_refuses_the_same(app: Orchestrator) -> None:
+    twin = AsyncOrchestrator(redis_url=app.settings.redis_url, workflows=(), trace=False)
+    nothing: Any = 0
+    job = await twin.submit({"item": "x"}, workflow="order", key="one and the same")
+    for asked, problem in (
+        (twin.submit({"item": "x"}, workflow="order", budget=nothing), "budget must be a Budget"),
+        (twin.jobs(tenant=""), "tenant must be a text"),
+        (twin.job(nothing), "job must be a text"),
+        (job.answer(nothing), "answers must be a dict"),
+        (job.result(timeout=math.nan), "timeout must be a number of seconds"),
+    ):
+        with pytest.raises(InvalidRequest, match=problem):
+            await asked
+    await twin.close()
+
+
+def test_a_workflow_s_budget_is_checked_when_it_is_defined() -> None:
+    usual = Workflow("usual", request=Order, plan=lambda _: Plan.chain("a"), budget={"steps": 3})
+    assert usual.budget == Budget(steps=3)
+    with pytest.raises(InvalidRequest, match="budget steps must be"):
+        Workflow("unusual", request=Order, plan=lambda _: Plan.chain("a"), budget={"steps": -3})
+
+
+def test_a_page_of_jobs_is_asked_for_by_number_and_status(app: Orchestrator) -> None:
     with pytest.raises(InvalidRequest, match="limit must be a number of jobs from 1, not 0"):
         app.jobs(limit=0)
-    with pytest.raises(InvalidRequest, match="unknown status 'lost'; one of queued"):
-        app.jobs(status="lost")
+    for lost in ("lost", "", []):
+        with pytest.raises(InvalidRequest, match=r"unknown status .*; one of queued"):
+            app.jobs(status=lost)  # pyright: ignore[reportArgumentType]
 
 
 @pytest.mark.parametrize("amount", [-1, math.nan, math.inf, 1e30, True, "5", 1.5])

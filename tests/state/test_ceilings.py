@@ -191,3 +191,5 @@ def test_money_is_asked_and_raised_in_dollars(stores: Stores) -> None:
     assert match(record, {"usd": 2.25}).ceilings == {asked.id: {"usd": 2_250_000}}
     with pytest.raises(InvalidRequest, match="usd"):
         match(record, {"usd": 1.5})
+    do(stores.jobs.answer(JOB, {asked.id: 2.01}, ceilings={asked.id: {"usd": 2_010_000}}))
+    assert match(do(stores.jobs.read(JOB)), {"usd": 2.01}).answers == {}  # the same again, 2.01 * 10**6 is not whole
