@@ -180,6 +180,14 @@ class AsyncJob:
             only_more(record.spend, raised)
             await reply(self._desk, self.id, asked, None, more=given)
             return
-        with self._desk.telemetry.spans.stage(Stage.RESUME, self.id):
+        with self._desk.telemetry.spans.stage(Stage.RESUME, self.id) as span:
+            for step in _stopped(record):
+                span.follow(self.id, step, record.fields.get(f"{step}.fence", ""))
             offered = await self._desk.jobs.resume(self.id, given, raised.seconds)
             await self._desk.send_offered(self.id, offered)
+
+
+def _stopped(record: JobRecord) -> list[str]:
+    """The steps at which a job stopped: the one that failed, or all that the deadline stopped."""
+    failed = record.fields.get("failing")
+    return [failed] if failed else [step.name for step in record.steps() if step.state is StepState.SKIPPED]

@@ -51,9 +51,11 @@ def _taken(name: str, value: Any, most_bytes: int) -> Any:
 
 async def _stored(desk: "Desk", matched: Reply, by: str, span: Span) -> bool:
     """Answers to steps, which wait in the record."""
-    del span
-    ready = await desk.jobs.answer(matched.record.id, matched.answers, ceilings=matched.ceilings, by=by)
-    await desk.send_offered(matched.record.id, ready or ())
+    record = matched.record
+    for step in sorted({asked.step for asked in record.questions if asked.id in matched.answers}):
+        span.follow(record.id, step, record.fields.get(f"{step}.fence", ""))
+    ready = await desk.jobs.answer(record.id, matched.answers, ceilings=matched.ceilings, by=by)
+    await desk.send_offered(record.id, ready or ())
     return True
 
 

@@ -22,7 +22,7 @@ class Divergence:
 
     async def left_out(self) -> Failed | None:
         """Why a step that thinks it has succeeded has not: an effect is on record that it did not ask for again."""
-        outstanding = await self._replay.outstanding() if self._record.claim.again else []
+        outstanding = await self._replay.outstanding() if self._record.claim.before else []
         if not outstanding:
             return None
         return Failed("diverged", f"it ended without asking for {await self._shown(outstanding[0])}")

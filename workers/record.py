@@ -43,7 +43,7 @@ class Record:
         self.job_id, self.step = held.lease.job_id, held.lease.step
         self._leaving = set[asyncio.Task[None]]()
         lease = self._lease
-        self.replay = Replay((lambda: store.recall(lease)) if claim.again else None)
+        self.replay = Replay((lambda: store.recall(lease)) if claim.before else None)
 
     @property
     def sure(self) -> bool:

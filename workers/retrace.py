@@ -169,7 +169,7 @@ class Retrace(Attempt):
         """Of a step, by the claim of the work that undoes it; nobody holds the step itself any more."""
         assert held.lease is not None
         past = Held(held.task, held.length_s, Lease(held.lease.job_id, step, ""))
-        return cls(shop, past, dataclasses.replace(claim, again=True), specialist.profile, float("inf"))
+        return cls(shop, past, dataclasses.replace(claim, before=claim.fence), specialist.profile, float("inf"))
 
     async def entries(
         self, specialist: Specialist, present: "UndoJournal", left_s: float

@@ -109,7 +109,9 @@ class StepRun:
 
     def _span(self) -> Span:
         claim, spans = self.claim, self._workshop.telemetry.spans
-        place = {
+        place: dict[str, Any] = {
+            "fence": claim.fence,
+            "before": claim.before,
             "number": claim.number,
             "total": claim.total,
             "attempt": claim.attempt,
@@ -147,7 +149,7 @@ class StepRun:
         if claim.over:
             self._workshop.meter.refused(claim.over.kind, claim.tenant)
             return stopped(claim, self.step, claim.over)
-        if claim.finishing and not claim.last and not claim.again:  # what has started goes on until it needs more
+        if claim.finishing and not claim.last and not claim.before:  # what has started goes on until it needs more
             return Failed("budget", f"left out: {claim.finishing}", reason="finish")
         if claim.attempt > self._workshop.settings.attempts:
             why = "its worker died each time, or was cut off"

@@ -90,8 +90,8 @@ class Question:
 class Claim:
     """The answer to a claim: CLAIMED with all that a step needs, or why not (DONE, HELD, BLOCKED, OVER, DEAD, FOREIGN).
 
-    `again`: the step was claimed before, so its journal may hold finished calls. `waited_ms`: since it was offered; -1
-    where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
+    `before`: the fence of the attempt before, whose calls may be on record, or ''. `waited_ms`: since it was offered;
+    -1 where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
     `over`: the ceiling of steps is reached, `at_ceiling`: what to do then; `low`: now 80 % of it are. `last`: nothing
     comes after it. `finishing`: why the job does no new work. `missing`: what it comes after without output.
     """
@@ -107,7 +107,7 @@ class Claim:
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
     specialist: str = ""
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict[str, Any])
-    again: bool = False
+    before: str = ""
     waited_ms: int = -1
     globs: tuple[str, ...] = ()
     at_ceiling: AtCeiling = "fail"
@@ -126,7 +126,7 @@ class Claim:
             why, *place = map(_text, row[1:])
             no, of, whose = place or ("0", "0", "")
             return cls(answer, why, number=int(no), total=int(of), tenant=whose)
-        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, again, *more = row
+        _, fence, attempt, number, total, left, request, arguments, specialist, inputs, before, *more = row
         waited, tools, policy, over, last, finishing, missing, low, tenant = more
         return cls(
             "CLAIMED",
@@ -139,7 +139,7 @@ class Claim:
             arguments=decode(arguments),
             specialist=_text(specialist),
             inputs={_text(inputs[i]): decode(inputs[i + 1]) for i in range(0, len(inputs), 2)},
-            again=bool(again),
+            before=_text(before),
             waited_ms=int(waited),
             globs=globs_of(_text(tools)),
             at_ceiling=_text(policy),  # pyright: ignore[reportArgumentType] - as Budget checked it

@@ -83,7 +83,7 @@ class UndoStore:
         answer, *words = row
         if answer != b"CLAIMED":
             return Undoing(Claim(answer.decode(), words[0].decode()))
-        fence, attempt, number, total, request, arguments, specialist, inputs, missing, again, entries, tenant = words
+        fence, attempt, number, total, request, arguments, specialist, inputs, missing, before, entries, tenant = words
         claim = Claim(
             "CLAIMED",
             fence=fence.decode(),
@@ -95,7 +95,7 @@ class UndoStore:
             specialist=specialist.decode(),
             inputs={inputs[i].decode(): decode(inputs[i + 1]) for i in range(0, len(inputs), 2)},
             missing=tuple(name.decode() for name in missing),
-            again=bool(again),
+            before=before.decode(),
             tenant=tenant.decode(),
         )
         return Undoing(claim, decode(entries) if entries else None)

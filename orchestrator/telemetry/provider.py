@@ -13,14 +13,14 @@ from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
 
 from orchestrator.telemetry.export import NO_JOB_VERSION, VERSION_BITS, context_of
-from orchestrator.telemetry.spans import ROOT_OF
+from orchestrator.telemetry.spans import ATTEMPT, ROOT_OF
 
 if TYPE_CHECKING:
     from orchestrator.telemetry.batches import Batches
 
 
 class JobIds(RandomIdGenerator):
-    """Ids of spans: those of a job's root come from the job's id, all others are random."""
+    """Ids of spans: those of a job's root and of attempts can be named by who knows these, all others are random."""
 
     def generate_trace_id(self) -> int:
         """The job's id for its root span, else a random one that no job can have."""
@@ -28,9 +28,9 @@ class JobIds(RandomIdGenerator):
         return int(job_id, 16) if job_id else random.getrandbits(128) & ~VERSION_BITS | NO_JOB_VERSION
 
     def generate_span_id(self) -> int:
-        """The last half of the job's id for its root span, else random."""
+        """The last half of the job's id for its root span, that of an attempt, else random."""
         job_id = ROOT_OF.get()
-        return int(job_id[16:], 16) if job_id else super().generate_span_id()
+        return int(job_id[16:], 16) if job_id else ATTEMPT.get() or super().generate_span_id()
 
     def is_trace_id_random(self) -> bool:
         """Not all of it: six bits are fixed, and 48 are the time."""

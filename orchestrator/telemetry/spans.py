@@ -1,9 +1,11 @@
 """Opens the spans of a job: its root, its steps, its tool calls, and what happens to it in between.
 
 The job's id is its trace id, and the last half of the id is the root span's id: any process can name a job's root
-without being told, so a step that is re-driven after a crash still hangs where it belongs.
+without being told, so a step that is re-driven after a crash still hangs where it belongs. An attempt's span has an id
+made of its step and fence, so that whoever goes on with the step can link to it.
 """
 
+import hashlib
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar, Token
@@ -21,6 +23,8 @@ from orchestrator.telemetry.redaction import as_text, redact_text
 
 ROOT_OF: ContextVar[str] = ContextVar("surefoot_root_of", default="")
 """The job whose root span is being started; the generator of ids (`provider.py`) reads it."""
+ATTEMPT: ContextVar[int] = ContextVar("surefoot_attempt", default=0)
+"""The id of the attempt's span that is being started, likewise."""
 SAMPLED: Final = TraceFlags(TraceFlags.SAMPLED)
 
 
@@ -70,6 +74,12 @@ class Span:
         if self._span is not None:
             said = {name: redact_text(value) if isinstance(value, str) else value for name, value in details.items()}
             self._span.add_event(what.value, said)
+
+    def follow(self, job_id: str, step: str, fence: str) -> None:
+        """Link it with the attempt of a step that it goes on from."""
+        if self._span is not None and fence:
+            span_id = _attempt(job_id, step, fence)
+            self._span.add_link(SpanContext(int(job_id, 16), span_id, is_remote=True, trace_flags=SAMPLED))
 
     def answer(self, value: Any, *, replayed: bool = False) -> None:
         """Record a tool call's answer, redacted and cut, and whether it came from the journal."""
@@ -195,9 +205,11 @@ class Spans:
         number: int,
         total: int,
         attempt: int,
+        fence: str = "",
+        before: str = "",
         queue_wait_ms: float = -1,
     ) -> Span:
-        """One attempt of a step."""
+        """One attempt of a step, by its fence; it is linked with that of the fence `before`."""
         if self._tracer is None:
             return NOTHING
         attributes: dict[str, str | float] = {
@@ -211,8 +223,13 @@ class Spans:
         }
         if queue_wait_ms >= 0:
             attributes[names.QUEUE_WAIT_MS] = queue_wait_ms
-        name = f"{names.INVOKE_AGENT} {specialist}"
-        return Span(self._tracer.start_span(name, context=_within(job_id), attributes=attributes))
+        name, token = f"{names.INVOKE_AGENT} {specialist}", ATTEMPT.set(_attempt(job_id, step, fence) if fence else 0)
+        try:
+            span = Span(self._tracer.start_span(name, context=_within(job_id), attributes=attributes))
+        finally:
+            ATTEMPT.reset(token)
+        span.follow(job_id, step, before)
+        return span
 
     def tool(self, job_id: str, tool: str, arguments: Mapping[str, Any], *, key: str, call_id: str = "") -> Span:
         """One tool call, replayed or sent; the arguments are redacted and cut.
@@ -251,6 +268,10 @@ class Spans:
 
 def _root(job_id: str) -> SpanContext:
     return SpanContext(int(job_id, 16), int(job_id[16:], 16), is_remote=True, trace_flags=SAMPLED)
+
+
+def _attempt(job_id: str, step: str, fence: str) -> int:
+    return int.from_bytes(hashlib.blake2b(f"{job_id}.{step}.{fence}".encode(), digest_size=8).digest())
 
 
 def _links(job_id: str) -> list[Link]:

@@ -48,9 +48,18 @@ def title_of(node: Node) -> str:
         marks.append(outcome)
     if node.open:
         marks.append("not ended")
+    marks += [*(f"goes on from {_said_of(before)}" for before in node.before), *(f"job {job}" for job in node.jobs)]
     if node.orphan:
         marks.append("its parent was lost")
     return f"{node.name} ({', '.join(marks)})" if marks else node.name
+
+
+def _said_of(before: Node) -> str:
+    """Which attempt it was, and how it ended."""
+    which = (
+        f"attempt {before.attributes.get(names.ATTEMPT, 1)} of step {before.attributes.get(names.STEP, before.name)}"
+    )
+    return f"{which}: {'not ended' if before.open else before.attributes.get(names.OUTCOME, 'ended')}"
 
 
 def position_of(node: Node) -> str:

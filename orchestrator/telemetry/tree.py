@@ -21,6 +21,8 @@ class Node:
         status: unset, ok or error; `message` says what the error was.
         orphan: the span above it is not there (its process was killed before sending it), so it hangs under the root.
         failing: this is where the job's failure comes from.
+        before: the spans of this job that it is linked with: it goes on from there.
+        jobs: other jobs that it is linked with.
         open: it had not ended when it was kept: it still runs, or its process was killed; `end_ns` is when it was kept.
     """
 
@@ -41,6 +43,8 @@ class Node:
     failing: bool = False
     open: bool = False
     children: list["Node"] = field(default_factory=list["Node"])
+    before: list["Node"] = field(default_factory=list["Node"])
+    jobs: list[str] = field(default_factory=list[str])
 
     @property
     def duration_ms(self) -> float:
@@ -93,6 +97,7 @@ class Trace:
         if not nodes:
             return None
         root = _tree(nodes)
+        _link(nodes)
         failed_step = _failed_step(root)
         failing = _deepest(failed_step or root)
         if failing is not None:
@@ -133,7 +138,7 @@ def _node(row: bytes) -> Node | None:
     try:
         fields = json.loads(row)
         known = {name: fields[name] for name in _FIELDS}
-        known["open"] = bool(fields.get("open"))
+        known |= {"open": bool(fields.get("open")), "links": [str(link) for link in fields["links"]]}
         return Node(**known) if known["end_ns"] >= known["start_ns"] else None
     except (ValueError, TypeError, KeyError):
         return None
@@ -162,6 +167,15 @@ def _tree(nodes: Mapping[str, Node]) -> Node:
             reached.update(map(id, node.walk()))
     _settle(root)
     return root
+
+
+def _link(nodes: Mapping[str, Node]) -> None:
+    for node in nodes.values():
+        for trace_id, _, span_id in (link.partition("-") for link in node.links):
+            if trace_id == node.attributes.get(names.JOB):
+                node.before += [nodes[span_id]] if span_id in nodes else []
+            elif span_id and span_id == trace_id[16:]:
+                node.jobs.append(trace_id)
 
 
 def _settle(root: Node) -> None:

@@ -1,16 +1,19 @@
 """The trace of a real job: what was validated, how long steps waited, what was stored, what a person did."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from pydantic_core import from_json
 
-from orchestrator import Budget, BudgetExhausted, Job
+from orchestrator import Budget, BudgetExhausted, Job, JobFailed
 from orchestrator.state import keys
 from orchestrator.state.client import SyncClient, without_loop
 from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Happening
+from orchestrator.telemetry.timeline import title_of
+from orchestrator.telemetry.tree import Trace
 from tests.support.stage import Stage, stage
 from tests.support.waiting import wait_until
 
@@ -35,6 +38,17 @@ def events(job: Job, what: Happening) -> list[tuple[str, dict[str, Any]]]:
         for event in span.get("events", [])
         if event["name"] == what
     ]
+
+
+def tree(job: Job) -> Trace:
+    trace = Trace.read(job.spans)
+    assert trace is not None
+    return trace
+
+
+def shown(job: Job, name: str) -> str:
+    """The span as `surefoot trace` shows it."""
+    return next(title_of(node) for node in tree(job).nodes if node.name.startswith(name))
 
 
 def arrived(job: Job, name: str) -> None:
@@ -62,6 +76,7 @@ def test_a_ceiling_and_what_followed_are_in_the_trace(traced: Stage) -> None:
     job = traced.app.submit(BED, workflow="journey", budget=Budget(tool_calls=1, steps=5))
     with pytest.raises(BudgetExhausted):
         job.result(90)
+    stopped = job.record.fields["failing"]
     wait_until(lambda: events(job, Happening.BUDGET_REFUSED), "the refusal has arrived")
     assert {said["ceiling"] for _, said in events(job, Happening.BUDGET_REFUSED)} == {"tool calls 1 of 1"}
     job.resume(Budget(tool_calls=50))
@@ -69,6 +84,28 @@ def test_a_ceiling_and_what_followed_are_in_the_trace(traced: Stage) -> None:
     arrived(job, "resume")
     wait_until(lambda: len(events(job, Happening.BUDGET_LOW)) == 2, "both warnings have arrived")
     assert sorted(said["ceiling"] for _, said in events(job, Happening.BUDGET_LOW)) == ["steps", "tool calls"]
+    resumed = next(span for span in spans(job) if span["name"] == "resume")
+    (failed,) = {span["span_id"] for span in spans(job) if f"({stopped}): tool calls 1 of 1" in span["message"]}
+    assert resumed["links"] == [f"{job.id}-{failed}"]
+    assert shown(job, "resume") == f"resume (goes on from attempt 1 of step {stopped}: failed)"
+
+
+def test_a_resume_after_a_deadline_and_the_answer_to_a_step_are_linked_with_what_they_go_on_from(traced: Stage) -> None:
+    late = traced.app.submit(BED | {"times": 99}, workflow="flaky", budget=Budget(seconds=1))
+    with pytest.raises(JobFailed, match="deadline"):
+        late.result(30)
+    late.resume(Budget(seconds=30))
+    late.cancel()
+    asked = traced.app.submit(BED, workflow="asking")
+    wait_until(lambda: asked.status == "waiting", "it asks")
+    asked.answer(date="2027-03-12")
+    asked.result(90)
+    arrived(late, "resume")
+    arrived(asked, "invoke_agent finish")
+    assert re.match(r"resume \(goes on from attempt \d+ of step flaky: ", shown(late, "resume"))
+    assert shown(asked, "answer") == "answer (goes on from attempt 1 of step asking: waiting)"
+    again = "invoke_agent asking (step 1 of 2, goes on from attempt 1 of step asking: waiting)"
+    assert again in [title_of(node) for node in tree(asked).nodes]
 
 
 def test_cancelling_is_in_the_trace_and_a_second_submission_is_not(traced: Stage) -> None:
@@ -94,3 +131,5 @@ def test_a_fork_and_its_source_are_linked_in_both_traces(traced: Stage) -> None:
     links = {(job.id, span["name"]): span.get("links") for job in (source, fork) for span in spans(job)}
     assert links[source.id, "fork"] == [f"{fork.id}-{fork.id[16:]}"]
     assert links[fork.id, "invoke_workflow journey"] == [f"{source.id}-{source.id[16:]}"]
+    assert shown(source, "fork") == f"fork (job {fork.id})"
+    assert shown(fork, "invoke_workflow") == f"invoke_workflow journey (job {source.id})"

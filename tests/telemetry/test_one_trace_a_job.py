@@ -19,7 +19,7 @@ from tools import telemetry as tool_server
 def a_job(telemetry: Telemetry, job_id: str) -> None:
     with telemetry.spans.open_job(job_id, "trip", tenant="acme"), telemetry.spans.stage(Stage.ANSWER, job_id):
         pass
-    with telemetry.spans.step(job_id, "flights", "flights", number=1, total=2, attempt=1) as step:
+    with telemetry.spans.step(job_id, "flights", "flights", number=1, total=2, attempt=1, fence="17") as step:
         with telemetry.spans.tool(job_id, "flights.search", {"origin": "JFK"}, key=f"{job_id}.flights.1") as call:
             call.answer({"offers": []})
         step.end_as(Outcome.SUCCEEDED)
@@ -153,7 +153,12 @@ def test_an_otlp_collector_gets_the_same_trace(intake: Callable[[], AbstractCont
     with intake() as received, recording(received.url) as (telemetry, memory):
         job_id = new_job()
         a_job(telemetry, job_id)
+        with telemetry.spans.stage(Stage.RESUME, job_id) as resume:
+            resume.follow(job_id, "flights", "17")
         assert telemetry.flush()
+        links = {span.name: [link.span_id.hex() for link in span.links] for _, span in received.spans if span.links}
+        failed = next(span for _, span in received.spans if span.name == "invoke_agent flights").span_id.hex()
+        assert links == {"resume": [failed]}
         assert {span.trace_id.hex() for _, span in received.spans} == {job_id}
         assert {service for service, _ in received.spans} == {"test"}
         sent = {span.name: span.parent_span_id.hex() for _, span in received.spans}

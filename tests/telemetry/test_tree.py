@@ -54,6 +54,15 @@ def read(*rows: bytes) -> Trace:
     return trace
 
 
+def test_links_lead_to_spans_of_the_job_and_to_other_jobs_and_to_nothing_else() -> None:
+    other = JOB.replace("0199", "0200")
+    links = [f"{JOB}-a1", f"{other}-{other[16:]}", f"{'1' * 32}-{'2' * 16}", 7]
+    trace = read(*TRIP, span("resume", "r1", ROOT, 20, 21, links=links, attributes={names.JOB: JOB}))
+    (resume,) = [node for node in trace.nodes if node.name == "resume"]
+    assert ([node.span_id for node in resume.before], resume.jobs) == (["a1"], [other])
+    assert title_of(resume) == f"resume (goes on from attempt 1 of step flights: ended, job {other})"
+
+
 TRIP = [
     span("invoke_workflow trip", ROOT, "", 0, 0.1),
     step("flights", "a1", 0.2, 1.2),

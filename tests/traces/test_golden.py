@@ -45,6 +45,9 @@ def lines(node: Node, job_id: str, depth: int = 0) -> Iterator[str]:
     yield f"{indent}{node.name}{kind}{status}{' NOT ENDED' if node.open else ''}{f': {said}' if said else ''}"
     if node.message:
         yield f"{indent}  ! {node.message}"
+    for before in node.before:
+        ended = before.attributes.get(names.OUTCOME, "NOT ENDED")
+        yield f"{indent}  < {before.name}: attempt={before.attributes[names.ATTEMPT]} {ended}"
     for event in node.events:
         what = " ".join(f"{name}={value}" for name, value in event["attributes"].items() if name not in VARY)
         yield f"{indent}  * {event['name']}{f': {what}' if what and event['name'] != 'exception' else ''}"

@@ -1,7 +1,7 @@
 -- claim_undo: take the right to undo a step until the lease ends.
 -- ARGV job undo~<step> lease_ms
 -- answers {CLAIMED, fence, attempt, number, total, request, arguments, specialist, {dep, output, ...}, deps without output,
---   1 if it was claimed before, how to undo it (JSON list), or '' for a step that did not succeed: its calls have to be retraced,
+--   the fence of the claim before, if any, or '', how to undo it (JSON list), or '' for a step that did not succeed: its calls have to be retraced,
 --   tenant}
 --   | DONE state | HELD until | BLOCKED by a newer one | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
@@ -19,5 +19,5 @@ if not state then return {'DEAD', 'no such step'} end
 if state == 'succeeded' then return {'DONE', state} end
 local fence = take_lease(job, undo, at, ARGV[3], state, f[4], f[5])
 local inputs, missing = inputs_of(job, f[11])
-return {'CLAIMED', fence, f[5] + 1, f[6], f[7], f[8], f[9], f[10], inputs, missing, f[4] and 1 or 0,
+return {'CLAIMED', fence, f[5] + 1, f[6], f[7], f[8], f[9], f[10], inputs, missing, f[4] or '',
   f[12] == 'succeeded' and (f[13] or '[]') or '', f[14] or ''}
