@@ -91,6 +91,7 @@ def test_whatever_is_understood_has_the_request_s_types(words: list[str]) -> Non
     [
         "x", "12 to ", "from New York ", "1,1", "a ", "1 ", "two hundred ", "$", "the ", "- ", "march ", "1,111",
         "San Jose, ", "until ", "9 9", "my ", "²", "ﷺ", "İ", "A", "\u0301", "in in Maine ",
+        "12 march with my wife ", "to Denver, Miami ",
     ],
 )  # fmt: skip
 def test_a_hundred_thousand_hostile_characters_are_read_at_once(piece: str) -> None:

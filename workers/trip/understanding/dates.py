@@ -22,9 +22,16 @@ LOOSE = re.compile(
 """Not that day, or not exactly."""
 
 OTHER_WEEK = re.compile(
-    r"\b(?:next week|week after|following week|after next|[a-z]+day week|week on|weeks? from [a-z]+day)\b"
+    r"\b(?:next week|week after|following week|after next|[a-z]+day week|week on|weeks? from [a-z]+day"
+    r"|(?:every|each|first|second|third|fourth|last) (?:mon|tues|wednes|thurs|fri|satur|sun)day)\b"
 )
 """Not the coming Friday, then: in which week a weekday is meant is not said clearly."""
+
+OTHER_MONTH = re.compile(
+    rf"\b(?:{'|'.join(name for name in MONTHS if name != 'may')})\b"
+    r"|\b(?:in|of|during|early|mid|late)[ -]may\b(?! [0-9])"
+)
+"""Beside a day it says that the day may be another: "in March, from the 12th"."""
 
 BEHIND = 40
 _NOT_A_CHOICE = (
@@ -104,6 +111,9 @@ def _span(text: str, today: date) -> tuple[date | None, date | None]:
     """The first and the last day that the text says."""
     found = [one for one in mentions(text) if not text.startswith(" weekend", one.end)]
     if OTHER_WEEK.search(text) and any(one.weekday is not None for one in found):
+        return None, None
+    named = sum(1 for one in found for _ in OTHER_MONTH.finditer(text, one.start, one.end))
+    if named < sum(1 for _ in OTHER_MONTH.finditer(text)):
         return None, None
     pairs = list(pairwise(found))
     if any(CHOICE.fullmatch(text[a.end : b.start]) and (a.complete or b.complete) for a, b in pairs):

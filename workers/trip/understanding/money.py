@@ -107,8 +107,8 @@ def understood(text: str, travellers: int | None) -> Money | None:
 def unclear(text: str, travellers: int | None) -> str:
     """What a text in lower case says of money that is no ceiling of the trip's cost; empty: there is nothing such.
 
-    A night's price where no sum is said, a head's where nobody knows how many travel, the least that may be spent, less
-    than nothing, a currency or a number that is not read, several sums.
+    A night's price where no sum is said, a head's where nobody knows how many travel, the least that may be spent,
+    nothing or less, a currency or a number that is not read, several sums.
     """
     found, sums = "", _sums(text)
     for match in MONEY.finditer(text):
@@ -124,7 +124,8 @@ def unclear(text: str, travellers: int | None) -> str:
             return text[less.end() - 1 : end]
     if unread := UNREAD.search(text):
         return unread[0]
-    if len({(one.amount, one.currency, one.each) for one in sums}) > 1:
+    several = len({(one.amount, one.currency, one.each) for one in sums}) > 1
+    if several or (sums and not 0 < sums[0].amount <= LARGEST_USD):
         return text[sums[0].start : sums[-1].end]
     return "" if sums else found.strip()
 

@@ -23,6 +23,7 @@ FOR = re.compile(
     r"\b (?:from|to|in|on|with|under|please|around|near|and|leaving)\b)"
 )
 ALONE = re.compile(r"\b(?:alone|solo|by myself|just me|only me|on my own|myself)\b")
+AND_I = re.compile(r",? (?:and|&|plus) (?:i|me|myself)\b")
 SOLO = re.compile(r"\b(?:alone|solo|by myself|on my own)\b")
 COUPLE = re.compile(
     r"\b(?:as a couple|for a couple|we are a couple"
@@ -30,6 +31,10 @@ COUPLE = re.compile(
 )
 COMPANION = re.compile(rf"\b(?:with|and|plus) my (?:{_PARTNER})\b|\bmy (?:{_PARTNER})(?=,? (?:and|&) )")
 TRAVELLING = re.compile(r"\bfamily (?=trip|holiday|vacation|getaway|weekend)")
+ALONG = re.compile(
+    r"(?<!visit )(?<!visiting )(?<!see )(?<!meet )\b"
+    rf"(?:kids|children|friends|buddies|parents|grandparents|relatives|couples|{_PARTNER})\b"
+)
 OWN = frozenset({"friends", "colleagues"})
 """Those who come along with the one who writes."""
 ALL = frozenset({"people", "person", "persons", "of us", "travellers", "travelers", "passengers", "guests", "pax"})
@@ -45,6 +50,8 @@ def understood(text: str) -> int | None:
     everybody = groups | {number(found["number"]) for found in counted if found["who"] in ALL}
     if everybody and SOLO.search(text):
         everybody.add(1)
+    if not everybody and _uncounted(text):
+        return None
     if not everybody:
         everybody = _added_up(text, counted)
     if not everybody and COUPLE.search(text):
@@ -63,6 +70,11 @@ def read(text: str) -> list[tuple[int, int]]:
     return [found.span() for pattern in patterns for found in pattern.finditer(text)]
 
 
+def _uncounted(text: str) -> bool:
+    """Whether somebody comes along who is not counted: "my wife and kids"."""
+    return bool(ALONG.search(COMPANION.sub("-", COUNTED.sub("-", text))))
+
+
 def _added_up(text: str, counted: list[re.Match[str]]) -> set[int]:
     """Adults and children; companions and the one who writes."""
     companions = len(set(COMPANION.findall(text)))
@@ -76,7 +88,7 @@ def _added_up(text: str, counted: list[re.Match[str]]) -> set[int]:
 
 
 def _along(text: str, found: re.Match[str]) -> bool:
-    """Whether they are said to come with the one who writes: "with two friends", "me and my 3 kids"."""
-    return text[max(0, found.start() - 12) : found.start()].endswith(
+    """Whether they are said to come with the one who writes: "with two friends", "me and my 3 kids", "4 sons and I"."""
+    return bool(AND_I.match(text, found.end())) or text[max(0, found.start() - 12) : found.start()].endswith(
         ("with ", "with my ", "me and ", "and my ", "plus ")
     )

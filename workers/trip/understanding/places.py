@@ -65,6 +65,8 @@ def understood(text: str) -> dict[str, str]:
     if not origins and len(found) > 1 and len(destinations) == 1 and len(others) == 1:
         origins, others = others, []  # "New York, three days in Denver"
     starts = _one(origins)
+    if destinations and {place.code for place in others} - {starts, _one(destinations)}:
+        destinations += others  # "Chicago, with a day trip to Milwaukee"
     ends = [place for place in destinations or others if place.code is None or place.code != starts]
     if not ends:
         ends = [place for place in others if place.code is None or place.code != starts]
