@@ -24,6 +24,8 @@ LONGEST_S = 1e10
 EVENT_ID = re.compile(r"[0-9]{1,19}(-[0-9]{1,19})?")
 FINAL_EVENTS = frozenset({*(status.value for status in JobStatus if status.final), "undo_ended"})
 """After these there is no other; what undoes a job that has ended is told at once behind its end."""
+LONGEST_LOOK_S = 5.0
+"""Who waits for a result is woken by it, and looks so often nevertheless: a worker of another version may bring it."""
 
 
 class AsyncJob:
@@ -102,12 +104,12 @@ class AsyncJob:
         """As `Job.result`."""
         if timeout is not None and not (isinstance(timeout, int | float) and timeout <= math.inf):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise InvalidRequest(f"timeout must be a number of seconds, not {timeout!r:.40}")
-        end, after = None if timeout is None else time.monotonic() + min(timeout, LONGEST_S), "$"
-        record = await self.record()
+        end = None if timeout is None else time.monotonic() + min(timeout, LONGEST_S)
         while True:
+            record = await self.record()
             if (record.status.final and not record.undo.pending) or record.status is JobStatus.WAITING:
                 return outcome(record)
-            patience_s = LONGEST_BLOCK_S if end is None else end - time.monotonic()
+            patience_s = LONGEST_LOOK_S if end is None else min(end - time.monotonic(), LONGEST_LOOK_S)
             if patience_s <= 0:
                 if record.status.final:
                     return outcome(record)
@@ -116,12 +118,7 @@ class AsyncJob:
                 raise TimeoutError(
                     f"job {self.id} is {record.status} after {timeout:g} s: {done} of {total} steps done"
                 )
-            # a short bound: a final event between the read above and this wait would be missed
-            page = await self.next_events(after, min(patience_s, 0.25 if after == "$" else 5.0))
-            after = page[-1].id if page else after
-            of_job = not all(event.step for event in page)  # its status has changed
-            if of_job or not page or (end is not None and time.monotonic() >= end):
-                record = await self.record()
+            await self._desk.jobs.wait(self.id, record.fields.get("ends", "0"), patience_s)
 
     async def answer(self, answers: Mapping[str, Any] | None = None, /, *, by: str | None = None, **named: Any) -> None:
         """As `Job.answer`."""

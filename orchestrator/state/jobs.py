@@ -273,6 +273,11 @@ class JobStore:
             answer = await self._command("XREAD", "COUNT", 500, "STREAMS", stream, after)
         return [Event.read(row) for row in answer[0][1]] if answer else []
 
+    async def wait(self, job_id: str, ends: str, block_s: float) -> None:
+        """Wait until the job has come once more to wait for people, or to its end, than its record says (`ends`)."""
+        wait = ("BLOCK", max(1, round(block_s * 1000)))
+        await self._scripts.client.blocking("XREAD", *wait, "STREAMS", keys.ends(job_id), f"{ends}-0")
+
     async def calls(self, job_id: str) -> list[dict[str, Any]]:
         """The journal: each call's step, number, tool, state and answer, in the order they are numbered."""
         words = await self._command("HGETALL", keys.calls(job_id))

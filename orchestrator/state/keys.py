@@ -30,6 +30,7 @@ FAMILIES = {
     "job": f"{PREFIX}job:",  # + job: hash, the record
     "calls": f"{PREFIX}calls:",  # + job: hash, the journal
     "events": f"{PREFIX}events:",  # + job: stream
+    "ends": f"{PREFIX}ends:",  # + job: stream, one entry: how often it has come to wait for people, or to its end
     "spans": f"{PREFIX}spans:",  # + job: list, the trace: packs of spans
     "key": f"{PREFIX}key:",  # + digest of tenant and submission key: string, the job
     "tenant": f"{PREFIX}tenant:",  # + digest of the tenant: hash, what its jobs spend today
@@ -55,6 +56,11 @@ def calls(job_id: str) -> str:
 def events(job_id: str) -> str:
     """The job's event stream."""
     return FAMILIES["events"] + job_id
+
+
+def ends(job_id: str) -> str:
+    """Where those who want the job's result wait."""
+    return FAMILIES["ends"] + job_id
 
 
 def spans(job_id: str) -> str:

@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
 
+import time
 import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,15 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
+from redis import Redis
 
 from orchestrator import BudgetExhausted, InvalidRequest, Job, Orchestrator, Plan, WaitingForInput, Workflow
 from orchestrator.state.calls import CallStore, Cost
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.steps import Ending, Lease, StepStore
 from orchestrator.status import JobStatus
+from tests.support.valkey import Valkey, calls
+from tests.support.waiting import wait_until
 
 T = TypeVar("T")
 DONE = Ending("succeeded", {"ok": 1})
@@ -195,6 +199,32 @@ def test_a_finished_job_is_neither_cancelled_nor_resumed(front: Orchestrator) ->
     with pytest.raises(InvalidRequest, match="is succeeded"):
         job.resume()
     assert job.result(timeout=1) == {"ok": 1}
+
+
+def test_who_waits_for_a_result_sleeps_until_there_is_one(front: Orchestrator, server: Valkey) -> None:
+    redis, job = Redis.from_url(server.url), front.submit(WISH, workflow="line")
+    with ThreadPoolExecutor(1) as waiter:
+        before = calls(redis, "xread")
+        result = waiter.submit(job.result, 20)
+        wait_until(lambda: redis.info("clients")["blocked_clients"], "it waits")
+        perform(front, job, "a")  # four events
+        perform(front, job, "b")
+        assert result.result(20) == {"ok": 1}
+    assert calls(redis, "xread") - before == 1
+    redis.close()
+
+
+def test_an_end_between_the_look_at_a_job_and_the_wait_for_it_is_not_missed(front: Orchestrator) -> None:
+    job = front.submit({}, workflow="wish")
+    assert job.record.fields["ends"] == "1"  # it waits
+    job.answer(WISH)
+    with pytest.raises(TimeoutError, match=r"is running after 0\.1 s: 0 of 3 steps done"):
+        job.result(timeout=0.1)
+    seen = job.record.fields["ends"]
+    job.cancel()
+    start = time.monotonic()
+    do(front._desk.jobs.wait(job.id, seen, 20))
+    assert time.monotonic() - start < 10
 
 
 def test_a_resumed_job_has_a_higher_ceiling_and_goes_on_where_it_was(front: Orchestrator) -> None:

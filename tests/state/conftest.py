@@ -138,7 +138,8 @@ def nothing_left_behind(stores: Stores) -> None:
         record = without_loop(stores.jobs.read(job_id))
         if not JobStatus(record.fields["status"]).final:
             continue
-        for name in (keys.job(job_id), keys.calls(job_id), keys.events(job_id), record.fields.get("skey", "")):
+        own = (keys.job(job_id), keys.calls(job_id), keys.events(job_id), keys.ends(job_id))
+        for name in (*own, record.fields.get("skey", "")):
             exists = name and stores.command("EXISTS", name)
             assert not exists or (stores.command("TTL", name) == -1) == bool(record.undo.pending), name
         assert {record.fields[f"held:{kind}"] for kind in ("steps", "tool_calls", "tokens", "usd", "answer_bytes")} == {

@@ -14,6 +14,7 @@ redis.call('HINCRBY', key, 'undo_left', -1)
 local next = redis.call('HGET', key, undo .. '.next')
 if next == '' then
   event(job, 'undo_ended')
+  wake(job)
   keep_for(job, ARGV[5])
   return {'OK', {}, {}}
 end

@@ -9,6 +9,12 @@ local function event(job, kind, step, data)
   redis.call('XADD', OF.events .. job, 'MAXLEN', '~', 10000, '*', 'type', kind, 'step', step or '', 'data', data or '')
 end
 
+-- Wakes those who wait for the job's result, and nobody else: it waits for people, has ended, or is undone.
+local function wake(job)
+  local times = redis.call('HINCRBY', OF.job .. job, 'ends', 1)
+  redis.call('XADD', OF.ends .. job, 'MAXLEN', 1, times .. '-0', '', '')
+end
+
 local function move(job, status, at)
   local key = OF.job .. job
   local f = redis.call('HMGET', key, 'status', 'workflow')
@@ -19,11 +25,12 @@ local function move(job, status, at)
   redis.call('ZADD', OF.jobs .. status, at, job)
   redis.call('HINCRBY', INDEX.reached, status .. ' ' .. (f[2] or ''), 1)
   event(job, status)
+  if status ~= 'queued' and status ~= 'running' then wake(job) end
 end
 
 local function keep_for(job, ttl)
   local key = redis.call('HGET', OF.job .. job, 'skey')
-  for _, name in ipairs({OF.job .. job, OF.calls .. job, OF.events .. job, key or ''}) do
+  for _, name in ipairs({OF.job .. job, OF.calls .. job, OF.events .. job, OF.ends .. job, key or ''}) do
     if name ~= '' then redis.call('EXPIRE', name, ttl) end
   end
 end
