@@ -24,6 +24,7 @@ from workers.aside import Aside
 from workers.heart import Heart
 from workers.meter import metrics
 from workers.sweeping import Sweeper
+from workers.transport import Acks
 from workers.unknown import Unknown
 from workers.workshop import Workshops, telemetry
 
@@ -86,8 +87,19 @@ class Sweeping(bootsteps.StartStopStep):
         self._last_first.close()
 
 
+class Acknowledging(bootsteps.StartStopStep):
+    """Messages are acknowledged where their tasks start."""
+
+    requires = ("celery.worker.consumer.tasks:Tasks",)
+
+    def start(self, parent: Any) -> None:
+        """Before the first message is taken."""
+        parent.call_soon_ack = Acks(parent.call_soon)
+
+
 steps: Any = app.steps
 steps["worker"].add(Sweeping)
+steps["consumer"].add(Acknowledging)
 
 
 @signals.setup_logging.connect

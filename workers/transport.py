@@ -3,6 +3,7 @@
 It leans on private names of kombu, so kombu is pinned and `tests/worker_pool/test_kombu_names.py` guards them.
 """
 
+from collections.abc import Callable
 from json import loads
 from queue import Empty
 from time import monotonic
@@ -25,6 +26,33 @@ class Fetched(virtual.QoS):
         if failed:
             log.warning("messages could not be given back", count=len(failed), error=repr(failed[0][0]))
         return []
+
+
+class Acks:
+    """Acknowledges a message in the thread that starts its task: at-most-once delivery has nothing to tell the broker.
+
+    Celery would wake the consumer's thread for each, which costs a turn of its loop. It is woken where it may have
+    stopped fetching for want of room. `soon` is how Celery would do it.
+    """
+
+    def __init__(self, soon: Callable[..., Any]) -> None:
+        self._soon = soon
+
+    def __call__(self, acknowledge: Callable[..., Any], *words: Any) -> None:
+        """Acknowledge, or reject, which may put the message back: that is for the consumer's thread."""
+        message: Any = getattr(acknowledge, "__self__", None)
+        qos = message.channel.qos if acknowledge.__name__ == "ack_log_error" else None
+        if not isinstance(qos, Fetched):
+            self._soon(acknowledge, *words)
+            return
+        acknowledge(*words)
+        room = qos.can_consume_max_estimate()
+        if room is not None and room <= 1:
+            self._soon(_nothing)
+
+
+def _nothing() -> None:
+    """What a thread does that is only woken."""
 
 
 class Channel(redis.Channel):

@@ -56,6 +56,14 @@ def test_the_poller_calls_what_we_replace() -> None:
     assert "except Empty" in inspect.getsource(hub.Hub.create_loop), "an empty answer is no error of the loop"
 
 
+def test_celery_acknowledges_by_what_we_replace() -> None:
+    received = inspect.getsource(consumer.Consumer.create_task_handler)
+    assert "call_soon_ack = self.call_soon_ack" in received
+    assert "(message.ack_log_error,)" in received
+    assert parameters(consumer.Consumer.call_soon_ack) == ["self", "p", "args", "kwargs"]
+    assert "acks can be done by other threads" in inspect.getsource(virtual.QoS)
+
+
 def test_messages_are_given_back_as_we_expect() -> None:
     assert parameters(redis.Channel._do_restore_message) == [
         "self",

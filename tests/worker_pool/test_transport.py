@@ -12,7 +12,7 @@ from redis import Redis
 
 from tests.support.valkey import calls, valkey
 from tests.worker_pool.conftest import Theatre
-from workers.transport import AT_ONCE
+from workers.transport import AT_ONCE, Acks
 
 OPTIONS = {"ack_emulation": False, "body_encoding": None}
 
@@ -101,6 +101,25 @@ def test_no_more_is_fetched_than_there_is_room(theatre: Theatre, take: Take) -> 
     taker.messages[1].ack()
     taker.drain(8)
     assert (taker.got, theatre.waiting()) == (list(range(8)), 12)
+
+
+def test_a_message_is_acknowledged_without_waking_the_consumer_unless_that_makes_room(
+    theatre: Theatre, take: Take
+) -> None:
+    put(theatre.server.broker_url, "one", *range(5))
+    taker, soon = take(theatre.server.broker_url, ["one"], prefetch=3), list[Any]()
+    acknowledge = Acks(lambda *words: soon.append(words))
+    taker.drain(3)
+    acknowledge(taker.messages[0].ack_log_error, None, ())
+    assert [call.__name__ for (call,) in soon] == ["_nothing"], "it was full, and may sleep"
+    for message in taker.messages[1:3]:
+        acknowledge(message.ack_log_error, None, ())
+    assert len(soon) == 1
+    assert [message.acknowledged for message in taker.messages] == [True] * 3
+    taker.drain(5)
+    acknowledge(taker.messages[3].reject_log_error, None, (), True)
+    assert soon[1:] == [(taker.messages[3].reject_log_error, None, (), True)], "it talks to the broker: not from here"
+    assert not taker.messages[3].acknowledged
 
 
 def test_a_rejected_message_goes_back_to_the_head_as_it_was(theatre: Theatre, take: Take) -> None:
