@@ -6,8 +6,7 @@ A thread of its own keeps them, so that code which blocks the event loop does no
 import asyncio
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import structlog
@@ -84,17 +83,17 @@ class Leases:
         self._keeper = threading.Thread(target=self._keep, name="surefoot-leases", daemon=True)
         self._keeper.start()
 
-    @contextmanager
-    def hold(self) -> Generator[Held]:
-        """Keep what the current task takes, from before it asks for it."""
+    def hold(self) -> Held:
+        """Keep what the current task takes, from before it asks for it; until `let_go`."""
         task = asyncio.current_task()
         assert task is not None
         held = Held(task, self._lease_s)
         self._held.add(held)
-        try:
-            yield held
-        finally:
-            self._held.remove(held)
+        return held
+
+    def let_go(self, held: Held) -> None:
+        """The attempt has ended."""
+        self._held.remove(held)
 
     def give_back(self, grace_s: float, within_s: float) -> list[str]:
         """At the process's end: stop what runs and hand its steps on.

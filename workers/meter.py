@@ -3,7 +3,7 @@
 import os
 import time
 from collections.abc import Generator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from orchestrator.budget import MICRO, TOOLS
 from orchestrator.settings import Settings
@@ -19,6 +19,9 @@ MOST_TENANTS, OTHERS = 50, "(others)"
 """So many tenants have a label of their own in a process, the first that it meets; the rest count as one."""
 
 
+UNSEEN = nullcontext()
+
+
 class Meter:
     """Turns what happens to a step into metrics; where nobody looks, each call returns at once."""
 
@@ -26,6 +29,11 @@ class Meter:
         self._metrics = metrics
         self._tenants: dict[str, str] = {}
         metrics.add(Metric.LEASES_LOST, 0)  # shown from the start, so that an alert sees the first one
+
+    @property
+    def seen(self) -> bool:
+        """Whether anybody can see what is counted."""
+        return self._metrics.seen
 
     def attempt(self, claim: Claim, how: str, began: float) -> None:
         """An attempt ended; `how` as its task says it, `began` by `time.monotonic()`. What claimed nothing is none."""
@@ -37,9 +45,12 @@ class Meter:
         if claim.waited_ms >= 0:
             self._metrics.record(Metric.QUEUE_WAIT, claim.waited_ms / 1e3, of)
 
-    @contextmanager
-    def sending(self, tool: str, cost: Cost, tenant: str) -> Generator[None]:
+    def sending(self, tool: str, cost: Cost, tenant: str) -> AbstractContextManager[None]:
         """A tool call goes out; what it cost is counted unless it certainly did not happen."""
+        return self._sending(tool, cost, tenant) if self.seen else UNSEEN
+
+    @contextmanager
+    def _sending(self, tool: str, cost: Cost, tenant: str) -> Generator[None]:
         sent = True
         try:
             with self._timed(Metric.TOOL_DURATION, {names.TOOL: tool}):

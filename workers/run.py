@@ -1,13 +1,14 @@
 """One attempt of one step: claim -> perform -> commit. Failure is a value until the last line."""
 
 import asyncio
+import logging
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError
 
 from orchestrator.errors import InvalidRequest
@@ -15,7 +16,7 @@ from orchestrator.state.keys import FORMAT
 from orchestrator.state.records import Claim, encode
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
-from orchestrator.telemetry.logging import bound
+from orchestrator.telemetry.logging import bind
 from orchestrator.telemetry.names import Happening, Outcome
 from orchestrator.workflow import Profile
 from workers.attempt import Attempt
@@ -41,7 +42,7 @@ from workers.verdict import (
 if TYPE_CHECKING:
     from workers.workshop import Workshop
 
-log = structlog.get_logger(__name__)
+log, lines = structlog.get_logger(__name__), logging.getLogger(__name__)
 LONGEST_MESSAGE = 2_000
 
 
@@ -72,25 +73,26 @@ class StepRun:
 
     async def execute(self) -> Ended:
         """Claim, perform, commit."""
-        with self._workshop.leases.hold() as held:
-            asked_at = time.monotonic()
-            claiming = asyncio.ensure_future(self._take())
-            try:
-                # shielded: a claim that is on its way takes the step, whatever happens to this attempt
-                self.claim = await asyncio.shield(claiming)
-                if self.claim.answer != "CLAIMED":
-                    return self._not_claimed()
-                lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
-                with bound(job=self.job_id, step=self.step, attempt=self.claim.attempt), self._span() as span:
-                    log.info("step starts", number=self.claim.number, of=self.claim.total)
-                    self._warn(span)
-                    verdict = await self._perform(held)
-                    if isinstance(verdict, Failed | Later) and _told_to_end():
-                        raise asyncio.CancelledError  # noqa: TRY301 - a failure that is only the stop, seen by a library
-                    held.committing = True
-                    return await self._commit(lease, verdict, span)
-            except asyncio.CancelledError:
-                return await self._cancelled(held, claiming)
+        held, asked_at = self._workshop.leases.hold(), time.monotonic()
+        claiming = asyncio.ensure_future(self._take())
+        try:
+            # shielded: a claim that is on its way takes the step, whatever happens to this attempt
+            self.claim = await asyncio.shield(claiming)
+            if self.claim.answer != "CLAIMED":
+                return self._not_claimed()
+            lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
+            self._starts()
+            with self._span() as span:
+                self._warn(span)
+                verdict = await self._perform(held)
+                if isinstance(verdict, Failed | Later) and _told_to_end():
+                    raise asyncio.CancelledError  # noqa: TRY301 - a failure that is only the stop, seen by a library
+                held.committing = True
+                return await self._commit(lease, verdict, span)
+        except asyncio.CancelledError:
+            return await self._cancelled(held, claiming)
+        finally:
+            self._workshop.leases.let_go(held)
 
     async def _take(self) -> Claim:
         return await self._workshop.steps.claim(self.job_id, self.step)
@@ -106,6 +108,12 @@ class StepRun:
         if claim.number:  # it was still to be done, and its job has ended or is failing
             return Ended("skipped", f"{place} skipped: {claim.why}")
         return Ended("nothing", f"nothing to do: {claim.answer.lower()} {claim.why}")
+
+    def _starts(self) -> None:
+        """One line, and this attempt's place on all that follow: it has a task, and so a context, of its own."""
+        bind(job=self.job_id, step=self.step, attempt=self.claim.attempt)
+        if lines.isEnabledFor(logging.INFO):
+            log.info("step starts", number=self.claim.number, of=self.claim.total)
 
     def _span(self) -> Span:
         claim, spans = self.claim, self._workshop.telemetry.spans
@@ -165,7 +173,7 @@ class StepRun:
             return await self._misfit(profile, error)
         try:
             output = await specialist.perform(StepContext(self._attempt), request)
-            verdict = await self._attempt.left_out() or self._checked(profile, output)
+            verdict = await self._attempt.left_out() or self._checked(specialist, output)
         except Stop as stop:
             verdict = stop.verdict
         except TimeoutError as error:
@@ -184,15 +192,14 @@ class StepRun:
         now = self._workshop.settings.version or "without a label"
         return misfit(profile.name, problems(error), then, now)
 
-    def _checked(self, profile: Profile, output: Any) -> Verdict:
+    def _checked(self, specialist: Specialist, output: Any) -> Verdict:
         try:
-            if profile.output is not None:
-                output = TypeAdapter(profile.output).validate_python(output)
+            if specialist.output is not None:
+                output = specialist.output.validate_python(output)
             size = len(encode(output))
         except ValidationError as error:
-            return Failed(
-                "invalid data", f"the output is no {profile.output and profile.output.__name__}: {problems(error)}"
-            )
+            wanted = specialist.profile.output
+            return Failed("invalid data", f"the output is no {wanted and wanted.__name__}: {problems(error)}")
         except (PydanticSerializationError, UnicodeEncodeError) as error:
             return Failed("invalid data", f"the output is not JSON: {error}")
         most = self._workshop.settings.request_bytes

@@ -3,10 +3,11 @@
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, get_type_hints
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from orchestrator.budget import Budget
 from orchestrator.errors import InvalidRequest
@@ -31,6 +32,11 @@ class Specialist:
         """
         model = self.profile.request
         return model.model_validate(request, context=ACCEPTED) if model else request
+
+    @cached_property
+    def output(self) -> TypeAdapter[Any] | None:
+        """Checks what it returns; None: anything that is JSON."""
+        return TypeAdapter(self.profile.output) if self.profile.output else None
 
 
 specialists: dict[str, Specialist] = {}

@@ -1,6 +1,7 @@
 """What the steps of one process share: the stores, the tool servers, the leases, the telemetry."""
 
 import asyncio
+import logging
 import math
 import os
 import time
@@ -31,7 +32,7 @@ from workers.run import Ended, StepRun
 from workers.toolbox import tool_config
 from workers.undo import UndoRun
 
-log = structlog.get_logger(__name__)
+log, lines = structlog.get_logger(__name__), logging.getLogger(__name__)
 GIVE_BACK_S = 3.0
 """How long a step's code may take to end at the process's end, before its step is given back over its head."""
 CLOSE_S = 2.0
@@ -69,8 +70,9 @@ class Workshop:
         try:
             ended = await run.execute()
         finally:
-            with within(job_id):
-                self.meter.attempt(run.claim, ended.how, began)
+            if self.meter.seen:
+                with within(job_id):
+                    self.meter.attempt(run.claim, ended.how, began)
             if run.claim.answer == "CLAIMED":
                 _say(run, ended, began)
         return ended
@@ -94,12 +96,14 @@ class Workshop:
 
 def _say(run: StepRun, ended: Ended, began: float) -> None:
     """One line: an attempt has ended, how, after how long, and why if it has not succeeded."""
+    level = logging.WARNING if ended.how == "failed" else logging.INFO
+    if not lines.isEnabledFor(level):
+        return
     claim, seconds = run.claim, round(time.monotonic() - began, 3)
-    told = log.warning if ended.how == "failed" else log.info
     outcome = "cancelled" if ended.how == "nothing" else ended.how
     why = {} if ended.how == "succeeded" else {"why": ended.message}
     place = {"job": run.job_id, "step": run.step, "attempt": claim.attempt, "number": claim.number, "of": claim.total}
-    told("step ends", outcome=outcome, seconds=seconds, **place, **why)
+    log.log(level, "step ends", outcome=outcome, seconds=seconds, **place, **why)
 
 
 _started: dict[int, Telemetry] = {}

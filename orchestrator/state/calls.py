@@ -146,7 +146,7 @@ class CallStore:
         if answer not in {"GO", "AGAIN"}:
             return Begun(answer, before)
         low = tuple(kind.decode() for kind in row[2])
-        cost = replace(cost, answer_bytes=row[5])
+        cost = cost if row[5] == cost.answer_bytes else replace(cost, answer_bytes=row[5])
         return Begun(answer, before, low=low, sends=row[3], at_ms=row[4], cost=cost, first=row[6].decode())
 
     async def pin(self, lease: Lease, digests: Mapping[str, str]) -> dict[str, str] | str:

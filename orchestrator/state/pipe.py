@@ -1,8 +1,9 @@
-"""A Redis client for event loops: commands of one turn of the loop leave in one write, answers come in order."""
+"""A Redis client for event loops: commands of a busy turn of the loop leave in one write, answers come in order."""
 
 import asyncio
 import ssl
 from collections import deque
+from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -35,12 +36,15 @@ class Wire(asyncio.Protocol):
         self.watch: asyncio.TimerHandle | None = None
 
     def ask(self, *words: Any) -> asyncio.Future[Any]:
-        """Queue a command for the end of this turn of the loop."""
+        """Send a command: at once where nothing is under way, else with the others of this turn of the loop."""
         answer: asyncio.Future[Any] = self.loop.create_future()
+        idle = not self.waiting
         self.waiting.append(answer)
-        if not self.outgoing:
-            self.loop.call_soon(self._flush)
         self.outgoing.append(hiredis.pack_command(words))  # pyright: ignore[reportArgumentType] - any tuple of words
+        if idle:
+            self._flush()
+        elif len(self.outgoing) == 1:
+            self.loop.call_soon(self._flush)
         return answer
 
     @property
@@ -108,6 +112,9 @@ class PipeClient:
 
     async def command(self, *words: Any) -> Any:
         """Send one command, waiting out a lost connection."""
+        if self._wire is not None and self._wire.open:
+            with suppress(ReplyError, Disconnected):  # it is sent again below, which says what to do about it
+                return await self._wire.ask(*words)
         return await patiently(lambda: self._send(*words), asyncio.sleep, self._patience_s)
 
     async def blocking(self, *words: Any) -> Any:

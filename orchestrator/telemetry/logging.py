@@ -5,8 +5,7 @@ Everything goes through the standard library's root logger, so Celery's, uvicorn
 
 import logging
 import sys
-from collections.abc import Generator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, TextIO
 
 import structlog
@@ -58,11 +57,9 @@ def configure(settings: Settings, service: str, stream: TextIO | None = None) ->
     _take_over(logging.getLogger(), sink, settings.log_level)
 
 
-@contextmanager
-def bound(**fields: str | int) -> Generator[None]:
-    """Put `job=`, `step=`, `attempt=` on every line that is written inside."""
-    with structlog.contextvars.bound_contextvars(**fields):
-        yield
+def bind(**fields: str | int) -> None:
+    """Put `job=`, `step=`, `attempt=` on every line that is written from now on in this context: in this task."""
+    structlog.contextvars.bind_contextvars(**fields)
 
 
 def _take_over(root: logging.Logger, sink: logging.Handler, level: str) -> None:

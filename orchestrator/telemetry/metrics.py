@@ -72,6 +72,11 @@ class Metrics:
     def __init__(self, meters: "Meters | None" = None) -> None:
         self._meters = meters
 
+    @property
+    def seen(self) -> bool:
+        """Whether anybody can see them."""
+        return self._meters is not None
+
     def add(self, metric: Metric, amount: float = 1, labels: Labels | None = None) -> None:
         """Count."""
         if self._meters is not None:

@@ -10,7 +10,7 @@ import pytest
 import structlog
 
 from orchestrator.settings import load
-from orchestrator.telemetry.logging import bound, configure
+from orchestrator.telemetry.logging import bind, configure
 from tests.telemetry.collecting import new_job, recording
 
 SECRET = "Zq81hunter2hunter2"
@@ -27,6 +27,7 @@ def lines() -> Iterator[io.StringIO]:
     root.handlers[:] = before
     root.setLevel(level)
     structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
 
 
 def written(stream: io.StringIO) -> list[dict[str, Any]]:
@@ -34,8 +35,8 @@ def written(stream: io.StringIO) -> list[dict[str, Any]]:
 
 
 def test_a_line_says_what_when_where_and_of_which_job(lines: io.StringIO) -> None:
-    with bound(job="0199f2b4c1d27a10b0c1d2e3f4a5b6c7", step="flights", attempt=2):
-        structlog.get_logger("workers.run").info("step starts", queue="flights")
+    bind(job="0199f2b4c1d27a10b0c1d2e3f4a5b6c7", step="flights", attempt=2)
+    structlog.get_logger("workers.run").info("step starts", queue="flights")
     (line,) = written(lines)
     assert line.pop("timestamp")
     assert line == {
@@ -52,8 +53,8 @@ def test_a_line_says_what_when_where_and_of_which_job(lines: io.StringIO) -> Non
 
 
 def test_the_standard_librarys_lines_look_the_same(lines: io.StringIO) -> None:
-    with bound(job="j", step="s", attempt=1):
-        logging.getLogger("celery.worker").warning("lost %s", "a broker", extra={"tries": 3})
+    bind(job="j", step="s", attempt=1)
+    logging.getLogger("celery.worker").warning("lost %s", "a broker", extra={"tries": 3})
     (line,) = written(lines)
     assert (line["event"], line["level"], line["job"], line["tries"]) == ("lost a broker", "warning", "j", 3)
 
