@@ -120,6 +120,7 @@ class ModelCalls:
         except OutcomeUnknown:
             await self._settle(name, call, "unknown", None, bound)
             raise
+        reply = _counted(reply, bound, span)
         used = await self.cost(name, reply.input_tokens, reply.output_tokens, span)
         await self._settle(name, call, "done", reply.record(), used)
         return reply
@@ -139,6 +140,16 @@ class ModelCalls:
             span.event(Happening.UNPRICED, model=str(name))
             money = 0
         return Cost(tool_calls=0, input_tokens=input_tokens, output_tokens=output_tokens, micro_usd=money)
+
+
+def _counted(reply: Reply, bound: Cost, span: Span) -> Reply:
+    """With what was reserved for what its provider does not count: that is never free."""
+    read = reply.input_tokens or bound.input_tokens
+    wrote = reply.output_tokens or (bound.output_tokens if reply.text or reply.calls else 0)
+    if (read, wrote) == (reply.input_tokens, reply.output_tokens):
+        return reply
+    span.event(Happening.UNCOUNTED, model=reply.model)
+    return replace(reply, input_tokens=read, output_tokens=wrote)
 
 
 def _kept(text: bytes) -> Reply | None:

@@ -37,6 +37,7 @@ class Happening(StrEnum):
     DECIDED = "surefoot.decided"
     MODEL_FAILED = "surefoot.model.failed"
     UNPRICED = "surefoot.model.unpriced"
+    UNCOUNTED = "surefoot.model.uncounted"
     TOOL_CHANGED = "surefoot.tool.changed"
 
 

@@ -6,9 +6,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pydantic_core import from_json
 
 from orchestrator import Job, Orchestrator
+from orchestrator.telemetry import names
 from tests.support.stage import Stage, stage
+from tests.support.waiting import wait_until
 from tools.testing.model import ModelServer
 
 PRICES = {"models": {"*#first": {"input": 1, "output": 10}, "*#second": {"input": 2, "output": 20}}}
@@ -35,6 +38,17 @@ class Scripted:
         return self.app.submit({"text": text, **more}, workflow=workflow, budget=budget, tenant=tenant)
 
 
+def chat(job: Job) -> dict[str, Any]:
+    """The span of the job's last model call, when it has ended."""
+
+    def chats() -> list[dict[str, Any]]:
+        spans = [span for text in job.spans if (span := from_json(text))["name"].startswith(names.CHAT)]
+        return [span for span in spans if names.OUTCOME in span["attributes"]]
+
+    wait_until(chats, "the span has arrived")
+    return chats()[-1]
+
+
 @pytest.fixture(scope="module")
 def scripted_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
     """A module says in `SETTINGS` what is otherwise for it."""
@@ -46,6 +60,9 @@ def scripted_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
         more: dict[str, Any] = {"model": model, "prices": prices, "model_timeout_s": 1.0, "trace": True}
         more |= getattr(request.module, "SETTINGS", {})
         with stage(folder, workflows="tests.models.flows", **more) as played:
+            played.environment |= (
+                environment(first) if (environment := getattr(request.module, "environment", None)) else {}
+            )
             played.worker()
             app = Orchestrator(redis_url=played.server.url, workflows=("tests.models.flows",))
             yield Scripted(played, app, first, second)

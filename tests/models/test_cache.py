@@ -3,9 +3,8 @@
 from typing import Any
 
 import pytest
-from pydantic_core import from_json
 
-from orchestrator import Budget, Job, JobFailed
+from orchestrator import Budget, JobFailed
 from orchestrator.state import keys
 from orchestrator.state.cache import LARGEST, ReplyCache
 from orchestrator.state.client import without_loop as do
@@ -13,7 +12,7 @@ from orchestrator.state.scripts import Scripts
 from orchestrator.telemetry import names
 from orchestrator.telemetry.timeline import lines
 from orchestrator.telemetry.tree import Trace
-from tests.models.conftest import Scripted
+from tests.models.conftest import Scripted, chat
 from tests.state.conftest import Stores, stores_on
 from tests.support.waiting import wait_until
 from tools.testing.model import CutsOff, Refuses, Says, answers
@@ -37,14 +36,6 @@ def kept(redis: Any) -> list[bytes]:
     return redis("KEYS", keys.FAMILIES["cache"] + "*")
 
 
-def chat(job: Job) -> dict[str, Any]:
-    def chats() -> list[dict[str, Any]]:
-        return [span for text in job.spans if (span := from_json(text))["name"].startswith(names.CHAT)]
-
-    wait_until(chats, "the span has arrived")
-    return chats()[-1]["attributes"]
-
-
 def test_the_same_request_of_a_tenant_is_paid_once(play: Scripted, redis: Any) -> None:
     play.first.says(answers(**OSLO))
     paid = play.submit("understand", tenant="acme")
@@ -56,9 +47,9 @@ def test_the_same_request_of_a_tenant_is_paid_once(play: Scripted, redis: Any) -
     (call,) = free.calls
     assert (call["state"], call["out"]["cached"], call["out"]["input_tokens"]) == ("done", True, 0)
     assert paid.calls[0]["out"]["cached"] is False
-    told = chat(free)
+    told = chat(free)["attributes"]
     assert (told[names.CACHED], told[names.REPLAYED], told[names.INPUT_TOKENS]) == (True, False, 0)
-    assert names.CACHED not in chat(paid)
+    assert names.CACHED not in chat(paid)["attributes"]
     trace = Trace.read(free.spans)
     assert trace is not None
     assert any(line.lstrip("├└│ ").startswith("chat ") and "(cached)" in line for line in lines(trace, 200))
@@ -121,7 +112,7 @@ def test_a_cached_answer_is_on_record_and_replayed_when_it_is_kept_no_more(play:
     play.stage.worker()
     assert job.result(60)["booked"] == "suite"
     assert (len(play.first.requests), job.spend.tokens.spent, job.steps[0].attempts) == (1, 0, 2)
-    told = chat(job)
+    told = chat(job)["attributes"]
     assert (told[names.CACHED], told[names.REPLAYED]) == (True, True)
     assert kept(redis) == [], "what is replayed is not kept anew"
 

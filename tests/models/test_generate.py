@@ -1,14 +1,12 @@
 """A model call is journaled, budgeted and retried like a tool call; each way a model can fail has one meaning."""
 
 import time
-from typing import Any
 
 import pytest
-from pydantic_core import from_json
 
 from orchestrator import Budget, BudgetExhausted, JobFailed
 from orchestrator.telemetry import names
-from tests.models.conftest import Scripted
+from tests.models.conftest import Scripted, chat
 from tests.support.ledger import effects
 from tests.support.waiting import wait_until
 from tools.testing.model import CutsOff, Refuses, Says, Talks, answers
@@ -195,11 +193,7 @@ def test_prompt_answer_tokens_and_model_are_in_the_trace_without_secrets(play: S
     job = play.submit("thrifty", "password=hunter2hunter2 and Oslo")
     job.result(30)
 
-    def chats() -> list[dict[str, Any]]:
-        return [span for text in job.spans if (span := from_json(text))["name"].startswith(names.CHAT)]
-
-    wait_until(chats, "the span has arrived")
-    (span,) = chats()
+    span = chat(job)
     told = span["attributes"]
     assert told[names.REQUEST_MODEL] == f"{play.first.url}#first"
     assert told[names.RESPONSE_MODEL] == f"{play.second.url}#second"

@@ -13,7 +13,6 @@ from orchestrator.models import ModelName, models
 from orchestrator.settings import InvalidSettings, load
 from tests.support.stage import ROOT
 from tools.outcome import Rejected
-from tools.testing.model import ModelServer, Refuses
 from workers.models import Models
 from workers.prompt import Prompt
 
@@ -66,22 +65,6 @@ async def test_the_switch_forbids_models_that_are_not_on_this_machine(name: str)
     asked = Models(load(model=name))
     with pytest.raises(Rejected, match="SUREFOOT_MODEL_CALLS=forbid"):
         await asked.ask(asked.names[0], HELLO, 5.0)
-
-
-@pytest.mark.parametrize("provider", ["OPENAI", "ANTHROPIC", "GOOGLE", "OLLAMA"])
-async def test_no_providers_library_retries_by_itself(
-    model_server: ModelServer, monkeypatch: pytest.MonkeyPatch, provider: str
-) -> None:
-    model_server.otherwise = Refuses(429, retry_after_s=7)
-    address = {"OPENAI": model_server.url, "OLLAMA": model_server.url}.get(provider, model_server.url[:-3])
-    monkeypatch.setenv({"GOOGLE": "GOOGLE_GEMINI_BASE_URL"}.get(provider, f"{provider}_BASE_URL"), address)
-    monkeypatch.setenv(f"{provider}_API_KEY", "none")
-    asked = Models(load(model=f"{provider.lower()}:some-model", model_calls="allow"))
-    with pytest.raises(Exception, match="429") as failed:
-        await asked.ask(asked.names[0], HELLO, 10.0)
-    await asked.close()
-    assert (type(failed.value).__name__, getattr(failed.value, "retry_after_s", None)) == ("Unavailable", 7.0)
-    assert len(model_server.requests) == 1
 
 
 def test_nobody_who_names_no_model_imports_their_library() -> None:

@@ -137,7 +137,7 @@ class ModelServer:
                 await wire.attended(self._say(wire, self._next(body), body))
                 if not wire.again():
                     break
-        except Gone:
+        except (Gone, asyncio.CancelledError):  # the client has left, or the server ends
             pass
         except Exception:  # noqa: BLE001 - a script of the user's; only this connection ends by it, and the log says so
             _log.exception("the script of the model failed")
