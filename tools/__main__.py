@@ -31,9 +31,9 @@ def main() -> int:
         print(json.dumps([_facts(tool) for tool in listed], indent=2))  # noqa: T201
     else:
         wide = max((len(tool.name) for tool in listed), default=0)
-        for tool in listed:
-            told = next(iter(tool.description.splitlines()), "")[:80]
-            print(_printable(f"{tool.name:{wide}}  {tool.effect:10}  {told}"))  # noqa: T201
+        told = [next(iter(tool.description.splitlines()), "")[:80] for tool in listed]
+        lines = [f"{tool.name:{wide}}  {tool.effect:10}  {about}" for tool, about in zip(listed, told, strict=True)]
+        print("\n".join(map(_printable, lines)))  # noqa: T201 - at once: who reads may leave after the first line
     if idle := _idle(config, listed):
         told = f"surefoot tools: {options.config}: rules for tools that there are not: {'; '.join(idle)}"
         print(_printable(told), file=sys.stderr)  # noqa: T201
