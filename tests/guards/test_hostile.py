@@ -42,7 +42,7 @@ def test_a_hostile_answer_stays_between_its_marks_and_moves_nothing(play: Guarde
     assert [message["role"] for message in second["messages"]] == ["system", "user", "assistant", "tool"]
     assert first["tools"] == second["tools"] == third["tools"]
     noes = [message["content"] for message in third["messages"][-2:]]
-    assert noes == ["There is no such tool. There are: free_restaurants, free_wire."] * 2
+    assert noes == ["There is no such tool."] * 2
     assert [step.name for step in job.steps] == ["concierge"]
     assert (job.spend.tool_calls.ceiling, job.spend.tool_calls.spent) == (2, 1)
     assert play.bank.paid == {}
