@@ -4,6 +4,7 @@ import math
 import re
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.answers import budget_answers, only_more
@@ -16,6 +17,7 @@ from orchestrator.state.records import Event, JobRecord, Question, StepRecord, U
 from orchestrator.state.undo import work
 from orchestrator.status import JobStatus, StepState
 from orchestrator.telemetry.names import Stage
+from orchestrator.telemetry.redaction import redact
 
 if TYPE_CHECKING:
     from orchestrator.app import Desk
@@ -92,7 +94,8 @@ class AsyncJob:
 
     async def next_events(self, after: str, patience_s: float = LONGEST_BLOCK_S) -> list[Event]:
         """The events behind `after`; waits for the first, at most `patience_s`."""
-        return await self._desk.jobs.events(self.id, after, block_s=min(patience_s, LONGEST_BLOCK_S))
+        page = await self._desk.jobs.events(self.id, after, block_s=min(patience_s, LONGEST_BLOCK_S))
+        return [replace(event, data=redact(event.data)) for event in page]
 
     async def _ended(self, page: Sequence[Event], after: str) -> bool:
         """Whether the events end here: the last one seen is a final one and nothing came behind it."""

@@ -1,8 +1,10 @@
 """Every setting of Surefoot: one documented field each, read from the environment as SUREFOOT_<NAME>."""
 
+import os
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any
+from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
@@ -21,7 +23,9 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="SUREFOOT_", frozen=True, extra="ignore")
 
     redis_url: str = Field(
-        "", description="State: redis://, rediss:// or unix:// URL. Empty: the embedded server of SUREFOOT_HOME."
+        "",
+        pattern=r"^((rediss?|unix|redis\+socket)://.+)?$",
+        description="State: redis://, rediss:// or unix:// URL. Empty: the embedded server of SUREFOOT_HOME.",
     )
     broker_url: str = Field(
         "", description="Celery broker: a Redis or amqp:// URL. Empty: the same Redis as the state (outbox)."
@@ -150,9 +154,23 @@ class Settings(BaseSettings):
         return self.stop_s + 20.0
 
     @cached_property
+    def given(self) -> dict[str, str]:
+        """What this process was given, by name: its environment, the key of its models, the passwords in its URLs."""
+        urls = {"redis": self.redis_url, "broker": self.broker_url, "otlp": self.otlp_endpoint}
+        passwords = {f"{name} password": _password(url) for name, url in urls.items()}
+        return {**os.environ, **passwords, "model key secret": self.model_key.get_secret_value()}
+
+    @cached_property
     def outbox(self) -> bool:
         """Whether broker and state are the same Redis, so that scripts enqueue messages themselves."""
         return not self.broker_url or self.broker_url == self.redis_url
+
+
+def _password(url: str) -> str:
+    try:
+        return unquote(urlsplit(url).password or "")
+    except ValueError:  # whoever connects says what is wrong with it
+        return ""
 
 
 def load(**overrides: Any) -> Settings:

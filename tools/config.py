@@ -1,11 +1,13 @@
 """The tool servers: an `mcp.json` as Claude Desktop, Cursor and VS Code use it, plus a `surefoot` block a server."""
 
 import json
+import re
 from collections.abc import Collection
 from fnmatch import fnmatchcase
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
@@ -21,6 +23,8 @@ EXPANDED = frozenset({"command", "args", "env", "cwd", "url", "headers"})
 """Only values under these names are filled in from the environment."""
 RULES = ("effects", "lookup", "price_usd", "digests", "approve")
 """The fields of a `surefoot` block that name tools."""
+SECRET_NAME = re.compile(r"(?i)pass|secret|token|key|auth|cookie|credential|signature|bearer|jwt")
+SHORTEST_SECRET = 8
 OUR_HEADERS = frozenset({"accept", "authorization", "connection", "content-length", "content-type", "host"})
 """Headers that carry the request itself: a deduplication key there would break it."""
 
@@ -93,6 +97,28 @@ class ServerConfig(BaseModel):
     type: str | None = None
     disabled: bool = False
     surefoot: Extras = Field(default_factory=lambda: Extras.model_validate({}))
+
+    @property
+    def given(self) -> dict[str, str]:
+        """What it signs in with may be among these, by name: its environment, headers, arguments and URL."""
+        headers = {name: value.removeprefix("Bearer ") for name, value in self.headers.items()}
+        options = {name: value for name, _, value in (each.partition("=") for each in self.args)}
+        url = urlsplit(self.url or "")
+        words = dict(zip(self.args, self.args[1:], strict=False))
+        return {**words, **options, **self.env, **headers, **dict(parse_qsl(url.query)), "password": url.password or ""}
+
+    @cached_property
+    def _secrets(self) -> tuple[bytes, ...]:
+        given = self.given.items()
+        secrets = [text for name, text in given if len(text) >= SHORTEST_SECRET and SECRET_NAME.search(name)]
+        return tuple(json.dumps(secret, ensure_ascii=False)[1:-1].encode() for secret in secrets)
+
+    def hide(self, said: bytes) -> bytes:
+        """What this server says, as JSON or in words, without what it was given to sign in with: that is for nobody."""
+        for secret in self._secrets:
+            if secret in said:
+                said = said.replace(secret, b"[redacted]")
+        return said
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

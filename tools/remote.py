@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import structlog
@@ -15,7 +16,7 @@ from mcp.types import (
 )
 from mcp.types import Tool as ListedTool
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from tools.catalogue import Catalogue, pages
 from tools.config import ServerConfig
@@ -23,7 +24,7 @@ from tools.connection import Connection, Life
 from tools.effects import classify
 from tools.elicitation import asked, responses
 from tools.failure import failure, list_changed, session_lost
-from tools.outcome import OutcomeUnknown, Rejected, Unavailable
+from tools.outcome import OutcomeUnknown, Rejected, ToolFailure, Unavailable
 from tools.schema import InvalidSchema
 from tools.tool import Tool, described
 from tools.transport import BYTES_META, KEY_META, TOO_LARGE
@@ -69,7 +70,21 @@ class RemoteServer:
 
     async def call(self, tool: Tool, arguments: dict[str, Any], way: Way) -> Any:
         """Send one call with its key, and read what came of it, all within one time limit."""
-        request, sent = _request(tool, arguments, way), False
+        request = _request(tool, arguments, way)
+        with self._discreet():
+            return await self._sent(tool, request, way)
+
+    @contextmanager
+    def _discreet(self) -> Generator[None]:
+        """What the server says when it fails, without what it was given to sign in with."""
+        try:
+            yield
+        except ToolFailure as error:
+            error.args = (self._config.hide(str(error).encode(errors="replace")).decode(),)
+            raise
+
+    async def _sent(self, tool: Tool, request: CallToolRequest, way: Way) -> Any:
+        sent = False
         try:
             async with asyncio.timeout(way.timeout_s), self._slots:
                 life = await self._connection.opened()
@@ -80,7 +95,7 @@ class RemoteServer:
             if sent:
                 raise OutcomeUnknown(tool.name, f"no answer within {way.timeout_s:g} s") from error
             raise Unavailable(tool.name, f"{self.name} was not free within {way.timeout_s:g} s: not sent") from error
-        return _answer(tool, result, way)
+        return _answer(tool, result, way, self._config)
 
     async def _exchange(self, tool: Tool, life: Life, request: CallToolRequest, way: Way) -> Result:
         """One request and its result. The session's own `call_tool` would check the answer with a slower validator."""
@@ -127,6 +142,10 @@ class RemoteServer:
             self._catalogue.expire()
 
     async def _list(self) -> list[Tool]:
+        with self._discreet():
+            return await self._listed()
+
+    async def _listed(self) -> list[Tool]:
         extras = self._config.surefoot
         try:
             async with asyncio.timeout(extras.timeout_s):
@@ -171,7 +190,7 @@ def _request(tool: Tool, arguments: dict[str, Any], way: Way) -> CallToolRequest
     )
 
 
-def _answer(tool: Tool, result: Result, way: Way) -> Any:
+def _answer(tool: Tool, result: Result, way: Way, config: ServerConfig) -> Any:
     """What a specialist gets of a result."""
     if isinstance(result, InputRequiredResult):
         raise asked(tool, result, way)
@@ -186,7 +205,9 @@ def _answer(tool: Tool, result: Result, way: Way) -> Any:
     if answer is None:
         plain = len(texts) == len(result.content)
         answer = "\n".join(texts) if plain else [block.model_dump(mode="json") for block in result.content]
-    if (size := len(to_json(answer))) > (way.most_bytes or tool.most_bytes):
-        said = f"its answer has {size:,} bytes, more than {tool.most_bytes:,} (SUREFOOT_ANSWER_BYTES)"
-        raise tool.too_large(way, said)
-    return answer
+    said = to_json(answer)
+    if (size := len(said)) > (way.most_bytes or tool.most_bytes):
+        why = f"its answer has {size:,} bytes, more than {tool.most_bytes:,} (SUREFOOT_ANSWER_BYTES)"
+        raise tool.too_large(way, why)
+    discreet = config.hide(said)
+    return answer if discreet is said else from_json(discreet)

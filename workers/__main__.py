@@ -10,6 +10,7 @@ from orchestrator.prices import Prices
 from orchestrator.settings import Settings, load
 from orchestrator.state import keys
 from orchestrator.state.client import ReplyError, SyncClient, without_loop
+from orchestrator.telemetry.redaction import redact_text
 from orchestrator.workflow import catalogue
 from tools.config import InvalidToolConfig
 from tools.servers import prepare
@@ -57,7 +58,7 @@ def _introduce(settings: Settings) -> None:
     except StoreRefused:
         raise
     except (StoreUnavailable, ReplyError) as error:  # away, or still loading its data
-        print(f"surefoot worker: waiting for it: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up
+        print(f"surefoot worker: waiting for it: {redact_text(str(error))}", file=sys.stderr)  # noqa: T201 - before logging is set up
     finally:
         client.close()
 
@@ -73,7 +74,7 @@ def _queues(wanted: str) -> str:
 
 
 def _refused(error: Exception) -> int:
-    print(f"surefoot worker: {error}", file=sys.stderr)  # noqa: T201 - before logging is set up
+    print(f"surefoot worker: {redact_text(str(error))}", file=sys.stderr)  # noqa: T201 - before logging is set up
     return 2
 
 

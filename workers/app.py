@@ -105,6 +105,9 @@ steps["consumer"].add(Acknowledging)
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     configure(settings, "surefoot-worker")
+    app.log.redirect_stdouts(
+        "WARNING"
+    )  # what specialists print is a line of the log, with its step and without secrets
     for chatty in (
         "celery.worker.strategy",
         "celery.app.trace",

@@ -24,6 +24,7 @@ from orchestrator.telemetry import names
 from orchestrator.telemetry.logging import configure
 from orchestrator.telemetry.metrics import Metrics, Readings, start
 from orchestrator.telemetry.names import Metric
+from orchestrator.telemetry.redaction import redact_text
 from orchestrator.workflow import catalogue
 from workers import health
 from workers.heart import Heart
@@ -53,7 +54,7 @@ def main() -> int:
 
 
 def _said(error: Exception, code: int) -> int:
-    print(f"surefoot sweeper: {error}", file=sys.stderr)  # noqa: T201 - what a person or script reads
+    print(f"surefoot sweeper: {redact_text(str(error))}", file=sys.stderr)  # noqa: T201 - what a person or script reads
     return code
 
 

@@ -1,6 +1,7 @@
 """Which tool servers a worker has."""
 
 from orchestrator.settings import Settings
+from orchestrator.telemetry.redaction import know
 from tools.config import ToolConfig, load
 
 
@@ -9,4 +10,7 @@ def tool_config(settings: Settings) -> ToolConfig:
     path = settings.mcp_config or settings.home / "mcp.json"
     if settings.mcp_config is None and not path.exists():
         return ToolConfig()
-    return load(path)
+    config = load(path)
+    for server in config.servers.values():
+        know(server.given)
+    return config

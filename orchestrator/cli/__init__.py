@@ -1,12 +1,14 @@
 """The command line: `surefoot`. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 the job waits for an answer."""
 
 import sys
+import traceback
 
 import typer
 
 from orchestrator.cli import answering, bench, demo, doctor, jobs, machine, top
 from orchestrator.cli.terminal import errors
 from orchestrator.errors import InvalidRequest, SurefootError, WaitingForInput
+from orchestrator.telemetry.redaction import CUT_AT, redact_text
 
 app = typer.Typer(
     name="surefoot",
@@ -14,6 +16,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
 )
 COMMANDS = (*jobs.COMMANDS, *answering.COMMANDS, *machine.COMMANDS, *top.COMMANDS, *doctor.COMMANDS)
 for command in (*COMMANDS, demo.demo, bench.bench):
@@ -25,13 +28,16 @@ def main() -> None:
     try:
         app()
     except WaitingForInput as error:
-        errors.print(f"surefoot: {error}", style="yellow")
+        errors.print(f"surefoot: {redact_text(str(error))}", style="yellow")
         sys.exit(3)
     except SurefootError as error:
-        errors.print(f"surefoot: {error}", style="red")
+        errors.print(f"surefoot: {redact_text(str(error))}", style="red")
         sys.exit(2 if isinstance(error, InvalidRequest) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
+    except Exception:  # noqa: BLE001 - of a module of the user's, or a fault of ours: whatever it is, without secrets
+        errors.print(redact_text(traceback.format_exc()[-CUT_AT:]), style="red")
+        sys.exit(1)
 
 
 __all__ = ["app", "main"]

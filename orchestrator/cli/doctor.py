@@ -26,7 +26,7 @@ from orchestrator.state.durability import dangers, info
 from orchestrator.state.presence import PresenceStore
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.sweeping import SweepStore
-from orchestrator.telemetry.redaction import redact_text
+from orchestrator.telemetry.redaction import know, redact_text
 from orchestrator.telemetry.timeline import duration
 from orchestrator.workflow import catalogue
 
@@ -44,8 +44,9 @@ def doctor(as_json: Annotated[bool, typer.Option("--json", help="for programs")]
     try:
         settings = load()
     except InvalidSettings as error:
-        checks, code = [("settings", False, str(error))], 2
+        checks, code = [("settings", False, redact_text(str(error)))], 2
     else:
+        know(settings.given)
         checks = [_check(name, look, settings) for name, look in LOOKS]
         code = 0 if all(ok for _, ok, _ in checks) else 1
     if as_json:

@@ -118,7 +118,7 @@ def watch(job_id: JobId, as_json: AsJson = False) -> None:
     if not as_json:
         live.watch(job)
         return
-    for event in live.events(job):
+    for event in live.until_it_waits(job):
         print(json.dumps(redact(to_jsonable_python(event))), flush=True)  # noqa: T201 - a line an event
 
 

@@ -15,6 +15,7 @@ from orchestrator.state.presence import Glance, PresenceStore, Process
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.sweeping import SweepStore
 from orchestrator.status import JobStatus
+from orchestrator.telemetry.redaction import redact_text
 
 MOST_JOBS = 100
 """Of each status so many are looked at, the newest."""
@@ -107,7 +108,7 @@ class Overview:
             asked = diagnoses(record)
             yield {
                 "job": record.id,
-                "tenant": record.fields["tenant"],
+                "tenant": redact_text(record.fields["tenant"]),
                 "since_ms": int(record.fields["since"]),
                 "asks": [f"{one.place}: {one.cause}" for one in asked],
                 "next": asked[0].remedies[0] if asked else f"surefoot show {record.id}",
@@ -126,7 +127,7 @@ def _tenants(jobs: list[Glance], spent: dict[str, Counter[str]]) -> dict[str, di
         open_jobs = Counter(str(job.status) for job in jobs if job.tenant == tenant)
         rates = spent.get(tenant, Counter[str]())
         minute = {"tool_calls": rates["tool_calls"], "tokens": rates["tokens"], "usd": rates["usd"] / MICRO}
-        found[tenant] = {**{str(status): open_jobs[status] for status in OPEN}, "a_minute": minute}
+        found[redact_text(tenant)] = {**{str(status): open_jobs[status] for status in OPEN}, "a_minute": minute}
     return found
 
 

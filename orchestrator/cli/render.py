@@ -111,7 +111,8 @@ def _until(question: Question) -> str:
 def answered_text(question: Question) -> Text:
     """A question that was answered: what, when and by whom."""
     at = datetime.fromtimestamp(question.answered_at or 0, UTC)
-    told = f": {as_text(question.answer)}  by {question.by or 'nobody named'}, {at:%F %T} UTC  [{question.id}]"
+    answer, by = as_text(redact(question.answer, question.field)), question.by or "nobody named"
+    told = f": {answer}  by {by}, {at:%F %T} UTC  [{question.id}]"
     return Text.assemble(("answered ", "green"), (question.field, "bold"), told)
 
 

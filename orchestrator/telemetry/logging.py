@@ -14,7 +14,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from orchestrator.settings import Settings
 from orchestrator.telemetry.plain import plain
-from orchestrator.telemetry.redaction import CUT_AT, redact
+from orchestrator.telemetry.redaction import CUT_AT, know, redact
 
 if TYPE_CHECKING:
     from structlog.types import Processor
@@ -25,6 +25,7 @@ QUIET = ("httpx2", "httpcore2", "mcp", "opentelemetry", "asyncio", "celery.worke
 
 def configure(settings: Settings, service: str, stream: TextIO | None = None) -> None:
     """Send all log lines of this process to `stream` (standard error). Repeating it replaces what was set before."""
+    know(settings.given)
     out: TextIO = stream or sys.stderr
     watched = settings.log_format == "console" or (settings.log_format == "auto" and out.isatty())
     shared: list[Processor] = [

@@ -1,4 +1,4 @@
-"""Takes secrets out of what is shown: by the name of a field, and by the shape of a value.
+"""Takes secrets out of what is shown: by the name of a field, by the shape of a value, and those that a process knows.
 
 One policy for spans, logs, events and the command line. It errs on the side of hiding, its cost is bounded however
 large the value is, and it never raises.
@@ -6,9 +6,11 @@ large the value is, and it never raises.
 
 import json
 import re
-from collections.abc import Mapping
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
+from urllib.parse import quote, unquote
 
 from orchestrator.telemetry.names import REDACTED_MARK
 
@@ -43,12 +45,48 @@ _SHAPES: Final = re.compile(
 )
 _SCHEME: Final = re.compile(r"(?i)\b(bearer\s+)[A-Za-z0-9._~+/=-]{8,}|\b(basic\s+)[A-Za-z0-9+/=]{12,}")
 _URL_USER: Final = re.compile(r"(://[^\s/:@\"']{0,256}:)[^\s/@\"']{1,512}(?=@)")
-_NAME: Final = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{2,})\\?[\"']?\s{0,4}[:=]\s{0,4}")
+_NAME: Final = re.compile(r"(?<![A-Za-z0-9_.-])([A-Za-z0-9_.-]{2,})\\{0,8}[\"']?\s{0,4}[:=]\s{0,4}")
 _VALUE: Final = re.compile(
-    r"\\?\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'[^']*(?:'|\Z)|(?i:(?:Bearer|Basic|Token)\s+)?(?:\[redacted\]|[^\s\"'&,;)}\]]+)"
+    r"\\{0,8}\"(?:[^\"\\]|\\.)*(?:\"|\Z)|'[^']*(?:'|\Z)|(?i:(?:Bearer|Basic|Token)\s+)?(?:\[redacted\]|[^\s\"'&,;)}\]]+)"
 )
+_OPTION: Final = re.compile(r"(--[A-Za-z][A-Za-z0-9_-]{1,60}\s{1,4})(?!-)\S+")
+_PAIR: Final = re.compile(r"([(\[]\s?b?[\"']([A-Za-z0-9_.-]{2,60})[\"'],\s{0,4}b?[\"'])[^\"']+(?=[\"']\s?[)\]])")
+_ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _CARD: Final = re.compile(r"(?<![\w.-])[3-6](?:[ -]?\d){12,18}(?![\w-])")
 _NO_SECRET: Final = frozenset({"", "null", "None", "true", "false", REDACTED_MARK})
+_NAMES: Final = ("name", "key", "header", "field")
+_VALUES: Final = frozenset({"value", "answer"})
+"""A mapping may say in its value under one of the former what the value under one of the latter is."""
+_known: tuple[str, ...] = ()
+
+
+def know(given: Mapping[str, str]) -> None:
+    """Hide these values wherever they come up, in base64 and percent-encoded too: those whose name says secret.
+
+    Short ones are left out, as they may be any word; so are paths.
+    """
+    global _known  # noqa: PLW0603 - what a process was given, whoever shows something
+    secrets = {value for name, value in given.items() if is_secret(name) and _is_worth_it(value)}
+    forms = {form for secret in secrets for form in _forms(secret)}
+    if not forms <= set(_known):
+        _known = tuple(sorted(forms.union(_known), key=lambda form: (-len(form), form)))
+        _redacted_word.cache_clear()
+        _key.cache_clear()
+
+
+def _is_worth_it(value: str) -> bool:
+    return len(value) >= SHORTEST and not value.startswith(("/", ".")) and not value.isdigit()
+
+
+def _forms(secret: str) -> Iterator[str]:
+    """As it is, as URLs and JSON say it, and the part of its base64 that is the same wherever it begins."""
+    yield from {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+    raw = secret.encode(errors="replace")
+    for before in range(3):
+        code = b64encode(bytes(before) + raw).decode().rstrip("=")
+        inside = code[(0, 2, 3)[before] : len(code) if (before + len(raw)) % 3 == 0 else -1]
+        if len(inside) >= SHORTEST:
+            yield inside
 
 
 @lru_cache(maxsize=4_096)
@@ -96,11 +134,22 @@ def as_text(value: Any) -> str:
 
 
 def _without_secrets(text: str) -> str:
+    if "%" in text and _ESCAPE.search(text):
+        plain = unquote(text)
+        if plain != text and (shown := _without_secrets(plain)) != plain:
+            return shown
+    for secret in _known:
+        if secret in text:
+            text = text.replace(secret, REDACTED_MARK)
     if _LONG.search(text) and _SHAPE_SIGNS.search(text):
         text = _SHAPES.sub(REDACTED_MARK, text)
     if ":" in text or "=" in text:
         text = _URL_USER.sub(r"\1" + REDACTED_MARK, text) if "://" in text else text
         text = _without_values(text)
+    if "--" in text:
+        text = _OPTION.sub(lambda m: m[1] + REDACTED_MARK if is_secret(m[1]) else m[0], text)
+    if "', " in text or '",' in text:
+        text = _PAIR.sub(lambda m: m[1] + REDACTED_MARK if is_secret(m[2]) else m[0], text)
     low = text.lower()
     if "bearer" in low or "basic" in low:
         text = _SCHEME.sub(lambda m: (m[1] or m[2]) + REDACTED_MARK, text)
@@ -150,24 +199,34 @@ def _copy_of_many(value: Any, depth: int, room: list[int]) -> Any:
     if isinstance(value, dict | Mapping):
         return _copy_of_mapping(cast("Mapping[Any, Any]", value), depth, room)
     copies: list[Any] = []
+    name = ""
+    pair = len(value) == 2  # noqa: PLR2004 - a header, as HTTP libraries keep them
     for inner in value:
         if room[0] < 0:
             copies.append("…")
             break
-        copies.append(_copy(inner, "", depth + 1, room))
+        copies.append(_copy(inner, name, depth + 1, room))
+        name = inner if isinstance(inner, str) and ((pair and not copies[1:]) or inner.startswith("--")) else ""
     return copies
 
 
 def _copy_of_mapping(value: Mapping[Any, Any], depth: int, room: list[int]) -> dict[str, Any]:
     copy: dict[str, Any] = {}
+    told = _secret_named(value) if not _VALUES.isdisjoint(value) else ""
     for key, inner in value.items():
         if room[0] < 0:
             copy["…"] = "…"
             break
         name = key if isinstance(key, str) else _shown(key)
         room[0] -= len(name)
-        copy[_key(name)] = _copy(inner, name, depth + 1, room)
+        copy[_key(name)] = _copy(inner, told if told and name in _VALUES else name, depth + 1, room)
     return copy
+
+
+def _secret_named(value: Mapping[Any, Any]) -> str:
+    """The name of a secret that a mapping such as `{"name": "DB_PASSWORD", "value": ...}` says in a value."""
+    names = (value.get(each) for each in _NAMES)
+    return next((name for name in names if isinstance(name, str) and is_secret(name)), "")
 
 
 @lru_cache(maxsize=4_096)

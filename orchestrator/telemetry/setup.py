@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.settings import Settings
 from orchestrator.telemetry import names
+from orchestrator.telemetry.redaction import know
 from orchestrator.telemetry.spans import Spans
 
 if TYPE_CHECKING:
@@ -73,6 +74,7 @@ def start(settings: Settings, service: str, sink: SpanSink | None = None, *, own
     of somebody else the global tracer provider is left alone.
     """
     global _process  # noqa: PLW0603 - OpenTelemetry's global provider can be set once a process
+    know(settings.given)
     if not settings.trace or (sink is None and not settings.otlp_endpoint):
         return Telemetry()
     from orchestrator.telemetry import export, provider  # noqa: PLC0415 - the SDK costs 50 ms: not without tracing

@@ -2,14 +2,16 @@
 
 import json
 import time
+from base64 import b64encode
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.telemetry.names import REDACTED_MARK, Stage
-from orchestrator.telemetry.redaction import CUT_AT, as_text, is_secret, redact, redact_text
+from orchestrator.telemetry.redaction import CUT_AT, as_text, is_secret, know, redact, redact_text
 from tests.telemetry.collecting import collector, new_job, recording
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -37,6 +39,12 @@ token: '{}'
 {{"user": "x", "password": "{}"}}
 401 for key api_key='{}', try again
 header "x-api-key": "{}"
+{{"a": "{{\\"password\\": \\"{}\\"}}"}}
+a=b&data=%7B%22password%22%3A%20%22{}%22%7D
+https://a.b/c?next=https%253A%252F%252Fme%253A{}%2540host
+curl --password {} https://a.b
+[(b'x-api-key', b'{}'), (b'accept', b'*/*')]
+headers ["X-Api-Key", "{}"]
 -----BEGIN RSA PRIVATE KEY-----\\n{}\\n-----END RSA PRIVATE KEY-----""".splitlines()
 ).map(lambda shape: shape.replace("\\n", "\n"))
 words = st.text(" abcdefghijklmnop\n,.", max_size=80)
@@ -61,6 +69,36 @@ def test_a_secret_of_a_known_shape_never_comes_out(
     assert secret not in as_text(value)
     assert secret not in json.dumps(redact(value))
     assert secret not in redact_text(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        ["x-api-key", "{}"],
+        [("accept", "*/*"), ("Authorization", "{}")],
+        ["curl", "--password", "{}", "https://a.b"],
+        {"name": "DB_PASSWORD", "value": "{}"},
+        [{"field": "pin", "answer": "{}", "by": "me"}],
+        json.dumps({"a": json.dumps({"b": json.dumps({"password": "{}"})})}),
+    ],
+)
+def test_a_secret_that_is_named_beside_its_value_never_comes_out(value: Any) -> None:
+    planted = json.loads(json.dumps(value).replace("{}", "Zq81hunter2hunter2"))
+    assert "Zq81" not in as_text(planted)
+    assert "Zq81" not in json.dumps(redact(planted))
+
+
+def test_what_a_process_was_given_is_known_wherever_and_however_it_comes_up() -> None:
+    secret = 'Zq/9"known+knownknown'
+    know({"VAULT_PASSWORD": secret, "HOME": "/srv/somebody", "TOKEN_FILE": "/run/secrets/token", "SHORT_PIN": "guest"})
+    for before in range(3):
+        code = b64encode(b"x" * before + secret.encode() + b"yz").decode()
+        assert REDACTED_MARK in redact_text(f"sent {code} to it")
+    for said in (secret, quote(secret, safe=""), quote(quote(secret, safe=""), safe=""), json.dumps(secret)):
+        assert REDACTED_MARK in redact_text(f"401: {said} is no key")
+        assert "known" not in redact_text(f"401: {said} is no key")
+    told = "guest of somebody in /srv/somebody has no /run/secrets/token"
+    assert redact_text(told) == told
 
 
 @given(secret=secrets, at=st.integers(0, 10_000))
