@@ -3,17 +3,20 @@
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
+import promql_parser
 import pytest
 import typer
 import yaml
+from grafana_foundation_sdk.cog.encoder import JSONEncoder
+from grafana_foundation_sdk.cog.plugins import register_default_plugins
+from grafana_foundation_sdk.models.dashboard import Dashboard
 
 from orchestrator.cli import app
 from tests.support.stage import ROOT
 from tests.telemetry.metrics_page import documented
 
-FUNCTIONS = {"sum", "max", "rate", "increase", "absent", "histogram_quantile", "by", "and", "or", "unless", "on"}
 DURATION = re.compile(r"(\d+[smhd])+")
 DASHBOARD: dict[str, Any] = json.loads((ROOT / "deploy/grafana-dashboard.json").read_text())
 RULES: dict[str, Any] = yaml.safe_load((ROOT / "deploy/prometheus-rules.yaml").read_text())
@@ -23,7 +26,9 @@ HISTOGRAMS = {name for name in documented() if re.search(r"(duration|queue_wait)
 
 
 def expressions() -> Iterator[str]:
-    yield from (target["expr"] for panel in PANELS for target in panel["targets"])
+    """As Prometheus gets them: Grafana fills its own variables in before."""
+    filled = (target["expr"].replace("$__rate_interval", "5m") for panel in PANELS for target in panel["targets"])
+    yield from filled
     yield from (rule["expr"] for rule in ALERTS)
 
 
@@ -34,19 +39,31 @@ def family(name: str) -> str:
 
 
 def unknown(expression: str) -> list[str]:
-    """What an expression asks for that no page has; that is all: whether PromQL parses it is not looked at."""
-    promised = documented()
-    bare = re.sub(r'"[^"]*"|\[[^\]]*\]', "", expression)
-    names = re.findall(r"\bsurefoot_\w+(?![^{]*\})", re.sub(r"\bby \([^)]*\)", "", bare))
-    asked = {family(name) for name in names}
-    wrong = [name for name in names if family(name) not in promised or name in HISTOGRAMS]
-    known = {"le"}.union(*(promised[name] for name in asked & promised.keys()))
-    labels = re.findall(r"(\w+)\s*(?:=~|!~|!=|=)", bare)
-    labels += [label for group in re.findall(r"\bby \(([^)]*)\)", bare) for label in re.split(r",\s*", group)]
-    wrong += [label for label in labels if label not in known]
-    outside = re.sub(r"\{[^}]*\}|\bby \([^)]*\)", "", bare)
-    wrong += [word for word in re.findall(r"[A-Za-z_]\w*", outside) if word not in FUNCTIONS and word not in names]
-    return wrong + [pair for pair in ("()", "{}", "[]") if expression.count(pair[0]) != expression.count(pair[1])]
+    """What is no PromQL, and what an expression asks for that no page has."""
+    try:
+        whole = promql_parser.parse(expression)
+    except ValueError as error:
+        return [str(error)]
+    promised, labels, wrong = documented(), set[str](), list[str]()
+
+    def look(part: Any) -> None:
+        if isinstance(part, promql_parser.VectorSelector):
+            name = str(part.name)
+            own = promised.get(family(name), set()) | ({"le"} if name.endswith("_bucket") else set())
+            labels.update(own)
+            if family(name) not in promised or name in HISTOGRAMS:
+                wrong.append(name)
+            wrong.extend(matcher.name for matcher in part.matchers.matchers if matcher.name not in own)
+
+    def judge(part: Any) -> None:
+        named = part.modifier if isinstance(part, promql_parser.AggregateExpr) else getattr(part, "modifier", None)
+        named = named.matching if isinstance(named, promql_parser.BinModifier) else named
+        if named is not None:
+            wrong.extend(label for label in named.labels if label not in labels)
+
+    promql_parser.walk(whole, look)
+    promql_parser.walk(whole, judge)
+    return wrong
 
 
 def test_every_expression_asks_for_what_is_there() -> None:
@@ -57,12 +74,18 @@ def test_every_expression_asks_for_what_is_there() -> None:
     ("expression", "wrong"),
     [
         ("sum(rate(surefoot_replay_total[5m]))", ["surefoot_replay_total"]),
-        ("sum(rate(surefoot_replays_total[5m])", ["()"]),
+        ("sum(rate(surefoot_replays_total[5m])", ["unclosed left parenthesis"]),
+        (
+            "sum(rate(surefoot_replays_total))",
+            ["expected type matrix in call to function 'rate', got vector"],
+        ),
+        ('surefoot_jobs{surefoot_job_status=~"("}', ["illegal regex for ("]),
+        ("surefoot_jobs and on (tenant) surefoot_leases", ["tenant"]),
         ("surefoot_sweep_duration_seconds", ["surefoot_sweep_duration_seconds"]),
         ("surefoot_jobs_count", ["surefoot_jobs_count"]),
         ('surefoot_jobs{status="failed"}', ["status"]),
         ("sum by (tenant) (surefoot_jobs)", ["tenant"]),
-        ("average(surefoot_jobs)", ["average"]),
+        ("average(surefoot_jobs)", ["unknown function with name 'average'"]),
     ],
 )
 def test_an_expression_that_asks_for_something_else_is_noticed(expression: str, wrong: list[str]) -> None:
@@ -88,6 +111,33 @@ def test_what_every_sweeper_says_of_the_whole_system_is_never_added_up() -> None
 def test_every_metric_is_looked_at() -> None:
     asked = {family(name) for expression in expressions() for name in re.findall(r"\bsurefoot_\w+", expression)}
     assert documented().keys() - asked == set()
+
+
+def lost(mine: Any, theirs: Any, where: str = "") -> list[str]:
+    """What of a JSON value is not in another one, or is otherwise."""
+    if isinstance(mine, dict) and isinstance(theirs, dict):
+        named = cast("dict[str, Any]", mine).items()
+        return [path for name, each in named for path in lost(each, cast("Any", theirs).get(name), f"{where}/{name}")]
+    if isinstance(mine, list) and isinstance(theirs, list) and len(cast("Any", mine)) == len(cast("Any", theirs)):
+        pairs = enumerate(zip(cast("Any", mine), cast("Any", theirs), strict=True))
+        return [path for number, (a, b) in pairs for path in lost(a, b, f"{where}/{number}")]
+    return [] if mine == theirs else [where]
+
+
+def as_grafana_reads_it(read: dict[str, Any]) -> Any:
+    """By Grafana's own model of a dashboard, and back: what that does not know is lost on the way."""
+    register_default_plugins()
+    return json.loads(JSONEncoder().encode(Dashboard.from_json(read)))
+
+
+def test_grafana_s_own_model_has_a_place_for_all_of_the_dashboard() -> None:
+    assert lost(DASHBOARD, as_grafana_reads_it(DASHBOARD)) == []
+    wrong = json.loads(json.dumps(DASHBOARD))
+    wrong["panels"][1]["gridPosition"] = wrong["panels"][1].pop("gridPos")
+    wrong["panels"][1]["fieldConfig"]["default"] = wrong["panels"][1]["fieldConfig"].pop("defaults")
+    wrong["refreshes"] = "10s"
+    told = [path.rpartition("/")[2] for path in lost(wrong, as_grafana_reads_it(wrong))]
+    assert told == ["default", "gridPosition", "refreshes"], told
 
 
 def test_the_dashboard_is_one_that_grafana_can_draw() -> None:
