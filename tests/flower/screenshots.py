@@ -25,7 +25,7 @@ DATELESS = "Four days of hiking around Denver from New York, two people, under 2
 COLUMNS, CHARACTER, LINE = 110, 6.7, 14.2
 BROWSER = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-dev-shm-usage")
 PAGE = (
-    "<body style='margin:12px;background:#16181d;color:#e6e6e6'>"
+    "<meta charset='utf-8'><body style='margin:12px;background:#16181d;color:#e6e6e6'>"
     "<pre style='font:11px/1.25 \"DejaVu Sans Mono\",monospace;margin:0'>{code}</pre>"
 )
 
