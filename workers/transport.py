@@ -41,8 +41,8 @@ class Acks:
     def __call__(self, acknowledge: Callable[..., Any], *words: Any) -> None:
         """Acknowledge, or reject, which may put the message back: that is for the consumer's thread."""
         message: Any = getattr(acknowledge, "__self__", None)
-        qos = message.channel.qos if acknowledge.__name__ == "ack_log_error" else None
-        if not isinstance(qos, Fetched):
+        qos = getattr(message.channel, "qos", None)  # on RabbitMQ there is none
+        if not isinstance(qos, Fetched) or acknowledge.__name__ != "ack_log_error":
             self._soon(acknowledge, *words)
             return
         acknowledge(*words)
