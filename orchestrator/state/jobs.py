@@ -9,7 +9,7 @@ from orchestrator.budget import UNDO
 from orchestrator.errors import InvalidRequest, JobNotFound
 from orchestrator.plan import Plan
 from orchestrator.state import keys
-from orchestrator.state.listing import PAGE, Listing
+from orchestrator.state.listing import PAGE, Listing, at_most
 from orchestrator.state.records import Event, JobRecord, Question, decode, encode, in_order
 from orchestrator.state.scripts import Scripts
 from orchestrator.state.spans import unpack
@@ -248,8 +248,7 @@ class JobStore:
         Raises:
             InvalidRequest: `limit` is not a number from 1.
         """
-        if type(limit) is not int or limit < 1:  # True is not
-            raise InvalidRequest(f"limit must be a number of jobs from 1, not {limit!r}")
+        most = at_most(limit)
         listing, jobs = Listing(self._command, statuses), list[JobRecord]()
         for _ in range(0, MOST_LOOKED_AT, PAGE):
             page = await listing.page()
@@ -259,7 +258,7 @@ class JobStore:
             for job_id in mine:
                 with suppress(JobNotFound):  # it expired between the commands
                     jobs.append(await self.read(job_id))
-                if len(jobs) == limit:
+                if len(jobs) == most:
                     return jobs
         return jobs
 

@@ -4,10 +4,22 @@ from collections.abc import Awaitable, Callable, Iterable
 from operator import itemgetter
 from typing import Any
 
+from orchestrator.errors import InvalidRequest
 from orchestrator.state import keys
 from orchestrator.status import JobStatus
 
 PAGE = 500
+
+
+def at_most(limit: int) -> int:
+    """How many jobs are asked for.
+
+    Raises:
+        InvalidRequest: it is not a number from 1.
+    """
+    if type(limit) is not int or limit < 1:  # True is not
+        raise InvalidRequest(f"limit must be a number of jobs from 1, not {limit!r}")
+    return limit
 
 
 class Listing:

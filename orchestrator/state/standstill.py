@@ -7,6 +7,7 @@ from orchestrator.errors import JobNotFound
 from orchestrator.state import keys
 from orchestrator.state.client import Client
 from orchestrator.state.jobs import JobStore
+from orchestrator.state.listing import at_most
 from orchestrator.state.records import JobRecord, decode
 from orchestrator.status import JobStatus
 
@@ -101,8 +102,12 @@ class StandstillStore:
         self._command, self._jobs = client.command, jobs
 
     async def find(self, patience_s: float, tenant: str | None, limit: int) -> list[Standstill]:
-        """Those of a tenant, or of all, the longest first, at most so many."""
-        found: list[Standstill] = []
+        """Those of a tenant, or of all, the longest first, at most so many.
+
+        Raises:
+            InvalidRequest: `limit` is not a number from 1.
+        """
+        found, most = list[Standstill](), at_most(limit)
         for job_id in await self._candidates():
             try:
                 record = await self._jobs.read(job_id)
@@ -112,7 +117,7 @@ class StandstillStore:
             if moves and tenant in {None, record.fields["tenant"]}:
                 one = standstill(record, await self._seen(record), patience_s)
                 found += [one] if one else []
-        return sorted(found, key=lambda one: -one.for_s)[:limit]
+        return sorted(found, key=lambda one: -one.for_s)[:most]
 
     async def _candidates(self) -> list[str]:
         """The jobs that run, and those that are undone: these stand in the indexes of steps only."""

@@ -120,6 +120,8 @@ def test_no_tenant_is_not_every_tenant(app: Orchestrator, tenant: Any) -> None:
 def test_a_limit_that_is_no_number_of_jobs_is_refused(app: Orchestrator, limit: Any) -> None:
     with pytest.raises(InvalidRequest, match="limit must be a number of jobs from 1, not"):
         app.jobs(limit=limit)
+    with pytest.raises(InvalidRequest, match="limit must be a number of jobs from 1, not"):
+        app.stuck(limit=limit)
 
 
 @pytest.mark.parametrize(
@@ -169,6 +171,8 @@ def test_a_workflow_s_budget_is_checked_when_it_is_defined() -> None:
 def test_a_page_of_jobs_is_asked_for_by_number_and_status(app: Orchestrator) -> None:
     with pytest.raises(InvalidRequest, match="limit must be a number of jobs from 1, not 0"):
         app.jobs(limit=0)
+    with pytest.raises(InvalidRequest, match="limit must be a number of jobs from 1, not 0"):
+        app.stuck(limit=0)
     for lost in ("lost", "", []):
         with pytest.raises(InvalidRequest, match=r"unknown status .*; one of queued"):
             app.jobs(status=lost)  # pyright: ignore[reportArgumentType]

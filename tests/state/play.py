@@ -108,7 +108,8 @@ class Play:
             risk = 0.4 if self.record.step(lease.step).optional else 0.03
             outcome = "failed" if self.rolled.random() < risk else "succeeded"
             before = self.messages()
-            answer = do(self.stores.steps.commit(lease, Ending(outcome, {"by": lease.fence})))
+            rollback = [{"tool": "t.undo", "arguments": {}}] if self.rolled.random() < 0.5 else []
+            answer = do(self.stores.steps.commit(lease, Ending(outcome, {"by": lease.fence}, rollback=rollback)))
             if answer.answer == "OK":
                 assert lease == self.holders[lease.step], "only the holder commits"
                 assert lease.step not in self.committed
@@ -117,6 +118,24 @@ class Play:
                 assert self.messages() == sent, "what is ready, or is to be undone first, has its message at once"
                 self.committed[lease.step] = outcome
                 assert all(self.record.step(name).state is StepState.PENDING for name in answer.ready)
+
+    def tell(self) -> None:
+        """What changes nothing but the events, and what is known of tools."""
+        if self.leases:
+            lease = self.rolled.choice(self.leases)
+            do(self.stores.calls.emit(lease, "hello"))
+            do(self.stores.calls.pin(lease, {"t.x": self.rolled.choice("cd")}))
+
+    def unknown(self) -> None:
+        """A step comes to a worker that does not know its specialist; seldom has it been so for too long."""
+        undone = [work(step) for step in self.record.undo.steps]
+        step = self.rolled.choice(undone or self.record.step_names())
+        over = self.rolled.random() < 0.2
+        answer = do(self.stores.steps.refuse(self.job, step, "nobody knows it", 0 if over else 900))
+        assert answer in {"LEFT", "NOTHING", "GIVE_UP" if undone else "FAILED"}
+        assert over or answer in {"LEFT", "NOTHING"}
+        if answer == "GIVE_UP":
+            self.claim_undo(step)
 
     def messages(self) -> int:
         return sum(self.stores.command("LLEN", name) for name in self.stores.command("KEYS", "[^s]*{0}"))

@@ -14,7 +14,7 @@ from tests.support.waiting import wait_until
 
 MOVES = {
     Play.receive: 10, Play.call: 8, Play.commit: 6, Play.release: 2, Play.stop: 1, Play.ask: 1, Play.answer: 2,
-    Play.nobody_answers: 1,
+    Play.nobody_answers: 1, Play.tell: 1,
     Play.renew: 2, Play.crash: 3, Play.overtaken: 1, Play.sweep: 2, Play.lose: 1, Play.resume: 1,
 }  # fmt: skip
 
@@ -27,7 +27,7 @@ def test_any_interleaving_keeps_its_promises(quick: Stores, seed: int) -> None:
     ceilings = {"tool_calls": ceiling, "tokens": 10 * ceiling, "usd": 100 * ceiling, "answer_bytes": 50 * ceiling}
     quick.open(some_plan(rolled), JOB, on_failure=on_failure, **ceilings)
     play = Play(quick, rolled)
-    moves = dict(MOVES) | ({Play.cancel: 1} if seed % 5 == 0 else {})
+    moves = dict(MOVES) | ({Play.cancel: 1} if seed % 5 == 0 else {}) | ({Play.unknown: 1} if seed % 4 == 0 else {})
     for move in rolled.choices(list(moves), list(moves.values()), k=250):
         move(play)
         play.look()

@@ -9,22 +9,27 @@ import os
 import random
 from collections.abc import Callable
 
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
+from orchestrator import InvalidRequest
+from orchestrator.fork import fork
 from orchestrator.state.client import without_loop as do
-from orchestrator.status import JobStatus
+from orchestrator.state.jobs import NewJob
+from orchestrator.status import JobStatus, StepState
 from tests.state.conftest import NAMES, Stores, nothing_left_behind
-from tests.state.play import Play, some_plan
+from tests.state.play import KINDS, Play, some_plan
 from tests.support.waiting import wait_until
 
-JOBS = ("0" * 31 + "5", "0" * 31 + "6")
+JOBS, FORK = ("0" * 31 + "5", "0" * 31 + "6"), "0" * 31 + "7"
 rolls = st.integers(0, 2**16).map(random.Random)
 """What depends on the store is rolled and not drawn: the sweeper looks at the time, so that the store differs."""
-which = st.sampled_from(JOBS)
+which = st.sampled_from((*JOBS, FORK))
 WORK = [Play.call, Play.call, Play.commit, Play.commit, Play.overtaken, Play.overtaken, Play.crash]
 SELDOM = [Play.release, Play.stop, Play.ask, Play.answer, Play.nobody_answers, Play.renew, Play.resume]
+SELDOM += [Play.tell, Play.unknown]
 SIZE = settings(
     max_examples=int(os.environ.get("SUREFOOT_TEST_EXAMPLES", "30")),
     stateful_step_count=50,
@@ -35,7 +40,7 @@ SIZE = settings(
 
 
 class Fleet(RuleBasedStateMachine):
-    """Two jobs in one store, and the workers of both."""
+    """Two jobs in one store, perhaps a fork of one of them, and the workers of all."""
 
     stores: Stores
 
@@ -66,12 +71,37 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(job=which, rolled=rolls, move=st.sampled_from(WORK))
     def work(self, job: str, rolled: random.Random, move: Callable[[Play], None]) -> None:
-        self.plays[job].rolled = rolled
-        move(self.plays[job])
+        if play := self.plays.get(job):
+            play.rolled = rolled
+            move(play)
 
     @rule(job=which, rolled=rolls, move=st.sampled_from(SELDOM))
     def seldom(self, job: str, rolled: random.Random, move: Callable[[Play], None]) -> None:
         self.work(job, rolled, move)
+
+    @rule(job=st.sampled_from(JOBS), rolled=rolls)
+    def fork(self, job: str, rolled: random.Random) -> None:
+        """Once, somebody goes on behind a finished step in a new job, and perhaps does not hear the answer."""
+        source = self.plays[job].record
+        done = [step.name for step in source.steps() if step.state is StepState.SUCCEEDED and step.name != "join"]
+        if FORK in self.plays or not done:
+            return
+        try:
+            made = fork(source, source.plan(), rolled.choice(done))
+        except InvalidRequest:  # it comes after a step that was optional, and failed
+            return
+        ceilings: dict[str, int] = dict.fromkeys(KINDS, 1_000_000)
+        new = NewJob(FORK, "w", "t", {"x": 2}, ceilings, key="fork", plan=made.rest, undo_calls=1_000)
+        if any(name in source.undo.steps and f"{name}.undo" in source.fields for name in made.kept.by_name):
+            with pytest.raises(InvalidRequest, match="what it did was undone"):
+                do(self.stores.jobs.fork(job, new, made.kept, made.whole.numbers))
+            return
+        for _ in range(rolled.choice([1, 2])):
+            assert do(self.stores.jobs.fork(job, new, made.kept, made.whole.numbers)) == FORK
+        self.plays[FORK] = Play(self.stores, rolled, FORK, committed=dict.fromkeys(made.kept.by_name, "succeeded"))
+        outputs = [self.plays[FORK].record.step(name).output for name in made.kept.by_name]
+        assert outputs == [source.step(name).output for name in made.kept.by_name]
+        assert do(self.stores.jobs.read(job)).fields["forks"] == FORK
 
     @rule()
     def sweep(self) -> None:
@@ -80,7 +110,7 @@ class Fleet(RuleBasedStateMachine):
     @rule(job=which, rolled=rolls, name=st.sampled_from(NAMES))
     def calamity(self, job: str, rolled: random.Random, name: str) -> None:
         """Seldom, since little happens afterwards: the broker forgets a queue, a job is cancelled or out of time."""
-        if rolled.random() < 0.15:
+        if rolled.random() < 0.15 and job in self.plays:
             fate = rolled.choice(["lost", "cancelled", "late"])
             if fate == "lost":
                 self.stores.command("DEL", f"{name}.{{0}}")
@@ -109,7 +139,9 @@ class Fleet(RuleBasedStateMachine):
         for play in self.plays.values():
             play.answer()  # what was open at the last look: the sweep may take defaults
         self.sweep()
+        self.promises()
         self.received(random.Random(0))
+        self.promises()
         for play in self.plays.values():
             play.commit()
             play.look()

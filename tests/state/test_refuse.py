@@ -47,6 +47,18 @@ def test_when_the_time_is_over_the_job_fails_and_can_be_resumed(stores: Stores) 
     assert stores.claim(JOB, "a").fence
 
 
+def test_a_resumed_job_gives_the_time_again_to_a_step_that_nobody_had_known_beside_the_one_that_failed(
+    stores: Stores,
+) -> None:
+    stores.open(Plan([Step("a"), Step("b"), Step("c", after=["a", "b"])]), JOB)
+    assert not refused(stores, 600)
+    stores.command("HSET", keys.job(JOB), "a.refused", "0:1")  # a long time ago
+    do(stores.steps.commit(stores.claim(JOB, "b"), Ending("failed", {"kind": "x", "message": "x"}, "x")))
+    do(stores.jobs.resume(JOB, {}, None))
+    assert not refused(stores, 600)
+    assert not do(stores.jobs.read(JOB)).status.final
+
+
 def abandoned(stores: Stores, step: str) -> None:
     """Its holder died: the lease ran out a second ago."""
     seconds = int(stores.command("TIME")[0])

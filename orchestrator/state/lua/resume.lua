@@ -37,6 +37,7 @@ for step in string.gmatch(redis.call('HGET', key, 'order') or '', '[^,]+') do
       if d[1] ~= 'succeeded' and (d[1] ~= 'failed' or d[2]) then need = need + 1 end
     end
     redis.call('ZREM', INDEX.leases, job .. '.' .. step)
+    redis.call('HDEL', key, p .. 'refused') -- its attempts are counted anew, and so is the time nobody knew it
     local waits = f[1] == 'waiting' and tonumber(f[4] or 0) > 0
     redis.call('HSET', key, p .. 'state', waits and 'waiting' or 'pending', p .. 'need', need, p .. 'try', 0)
     if waits then parked = parked + 1 elseif need == 0 then ready[#ready + 1] = step end
