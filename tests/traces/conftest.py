@@ -37,6 +37,15 @@ def attempts_of(job: Job) -> list[Node]:
     return [node for node in trace_of(job).nodes if node.name.startswith(names.INVOKE_AGENT)]
 
 
+def unspanned(job: Job) -> set[str]:
+    """The calls of its journal that have no span."""
+    journal = {f"{job.id}.{call['step']}:{call['number']}" for call in job.calls}
+    nodes = trace_of(job).nodes
+    return journal - {
+        str(node.attributes.get(names.TOOL_CALL_ID, node.attributes.get(names.DEDUP_KEY))) for node in nodes
+    }
+
+
 def complete(job: Job, attempts: int) -> None:
     """Wait until the spans of all its attempts are kept: they follow the job by a quarter of a second."""
     ended = f"{attempts} attempts of {job.record.fields['workflow']} are kept"
