@@ -1,5 +1,7 @@
 """A model's tool-using loop: each of its calls is the step's own, and what a tool says cannot widen what it may do."""
 
+# pyright: reportPrivateUsage=false
+
 import asyncio
 import json
 from collections.abc import Generator
@@ -7,7 +9,9 @@ from contextlib import contextmanager
 
 import pytest
 
-from orchestrator import Budget, BudgetExhausted, JobFailed
+from orchestrator import Budget, BudgetExhausted, JobCancelled, JobFailed
+from orchestrator.state import keys
+from orchestrator.state.client import without_loop as do
 from tests.models.conftest import Scripted
 from tests.support.ledger import effects
 from tests.support.stage import Stage
@@ -18,6 +22,8 @@ from tools.testing.model import Says, answers
 from workers.agent import as_data
 
 pytestmark = pytest.mark.xdist_group("models")
+SETTINGS = {"model_timeout_s": 600.0}
+"""A model that nobody stops is never given up."""
 OSLO = {"city": "Oslo", "nights": 2}
 
 
@@ -99,6 +105,21 @@ def only(stage: Stage, tool: str) -> Generator[None]:
         stage.worker()
         if text != before:
             yield
+
+
+@pytest.mark.parametrize("ends", ["cancelled", "deadline"])
+def test_a_model_that_is_asked_when_the_job_ends_is_given_up(play: Scripted, ends: str) -> None:
+    play.first.says(Says(calls=[("desk_search", {"what": "room"})]), Says("too late", after_s=600))
+    job = play.submit("agent", budget={"seconds": 3_600})
+    wait_until(lambda: len(play.first.requests) == 2, "the model is asked for the second time")
+    if ends == "cancelled":
+        job.cancel()
+    else:
+        do(play.app._client.command("ZADD", keys.INDEXES["deadlines"], 1, job.id))
+    with pytest.raises(JobCancelled if ends == "cancelled" else JobFailed, match=ends):
+        job.result(30)
+    wait_until(lambda: play.first.abandoned == 1, "the model hears that nobody waits any more")
+    assert (len(play.first.requests), len(play.second.requests)) == (2, 0)
 
 
 def test_a_tools_no_and_wrong_arguments_are_shown_to_the_model(play: Scripted) -> None:

@@ -77,11 +77,13 @@ class ModelServer:
 
     Attributes:
         requests: the bodies of all requests that came, in their order.
+        abandoned: how many of them were given up by who asked, before there was an answer.
         otherwise: what it says when its script is at its end.
     """
 
     def __init__(self, *script: Line, otherwise: Line | Script = Refuses(500)) -> None:
         self.requests: list[dict[str, Any]] = []
+        self.abandoned = 0
         self.otherwise = otherwise
         self._script, self._numbers, self._port = deque(script), itertools.count(1), 0
         self._loop = asyncio.new_event_loop()
@@ -101,6 +103,7 @@ class ModelServer:
         """Forget the script and what was asked."""
         self._script.clear()
         self.requests.clear()
+        self.abandoned = 0
         self.otherwise = otherwise
 
     def start(self) -> Self:
@@ -134,7 +137,11 @@ class ModelServer:
             while (request := await wire.request()) is not None:
                 body = json.loads(request.body)
                 self.requests.append(body)
-                await wire.attended(self._say(wire, self._next(body), body))
+                try:
+                    await wire.attended(self._say(wire, self._next(body), body))
+                except Gone:
+                    self.abandoned += 1
+                    break
                 if not wire.again():
                     break
         except (Gone, asyncio.CancelledError):  # the client has left, or the server ends
