@@ -41,6 +41,22 @@ def test_what_ran_at_the_end_is_held_by_nobody_and_is_not_redriven(stores: Store
     assert do(stores.jobs.status(JOB)) is JobStatus(how)
 
 
+@pytest.mark.parametrize("how", ["cancelled", "failed"])
+def test_nobody_waits_any_more_for_the_queued_steps_of_a_job_that_has_ended(stores: Stores, how: str) -> None:
+    stores.open(PLAN, JOB, seconds=3600)
+    stores.open(PLAN, other := JOB[:-1] + "3")
+    lease = stores.claim(JOB, "a")
+    if how == "cancelled":
+        do(stores.jobs.cancel(JOB))
+    else:
+        do(stores.steps.commit(lease, Ending("failed", {"kind": "x"}, "x")))
+    assert do(stores.jobs.status(JOB)) is JobStatus(how)
+    queues = keys.FAMILIES["ready"]
+    waiting = [stores.command("ZRANGE", f"{queues}{queue}", 0, -1) for queue in "ab"]
+    assert waiting == [[f"{other}.{step}".encode()] for step in "ab"]
+    assert do(stores.steps.claim(JOB, "b")).answer == "DEAD"
+
+
 def test_a_call_that_the_end_cut_off_is_charged_once_and_may_be_sent_again(stores: Stores) -> None:
     stores.open(PLAN, JOB, tool_calls=2, seconds=3600)
     lease = stores.claim(JOB, "a")

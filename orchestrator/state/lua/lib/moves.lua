@@ -35,12 +35,11 @@ local function keep_for(job, ttl)
   end
 end
 
--- A final status: what was reserved counts as spent, since it may have been sent; nobody holds a step. Keys expire from now
+-- A final status: what was reserved counts as spent, since it may have been sent; nobody holds a step or waits for one. Keys expire from now
 -- on, or from when everything is undone: after a cancellation, and after a failure if the job's `on_failure` says so.
 local function finish(job, status, at, ttl)
   local key = OF.job .. job
-  local running = redis.call('HGET', key, 'active') ~= '0' and redis.call('HGET', key, 'order') or ''
-  for step in string.gmatch(running, '[^,]+') do redis.call('ZREM', INDEX.leases, job .. '.' .. step) end
+  if status ~= 'succeeded' then withdraw(job) end
   local kinds = (redis.call('HGET', key, 'tools') or '') .. 'steps,tool_calls,tokens,input_tokens,output_tokens,usd'
   for kind in string.gmatch(kinds, '[^,]+') do
     local held = redis.call('HGET', key, 'held:' .. kind)

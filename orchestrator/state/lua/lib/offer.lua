@@ -20,3 +20,12 @@ local function offer(job, steps, at, templates)
     end
   end
 end
+
+-- The job ends: nobody holds a step of it any more, and none waits to be claimed. Its messages may still come.
+local function withdraw(job)
+  for step in string.gmatch(redis.call('HGET', OF.job .. job, 'order') or '', '[^,]+') do
+    local f = redis.call('HMGET', OF.job .. job, step .. '.state', step .. '.queue')
+    if f[1] == 'running' then redis.call('ZREM', INDEX.leases, job .. '.' .. step) end
+    if f[1] == 'ready' then redis.call('ZREM', OF.ready .. f[2], job .. '.' .. step) end
+  end
+end
