@@ -7,7 +7,7 @@ from typing import Any
 import structlog
 
 from orchestrator.budget import named
-from orchestrator.state.calls import UNPINNED, Begun, CallStore, Cost, Pin, State
+from orchestrator.state.calls import NOTHING, UNPINNED, Begun, CallStore, Cost, Pin, State
 from orchestrator.state.records import Claim
 from orchestrator.telemetry import Span, names
 from orchestrator.telemetry.names import Happening, Kind, Outcome
@@ -73,13 +73,11 @@ class Record:
         Raises:
             Stop: a ceiling is reached, the step is not ours any more, or the number is another call's.
         """
-        words = (self._lease, call.number, call.asked, call.tool, cost, effect, pin)
-        wait_s = BUSY_S
-        while (begun := await self._store.begin(*words)).answer == "BUSY":
-            if wait_s == BUSY_S:
-                span.event(Happening.BUDGET_BUSY, ceiling=named("answer_bytes"))
-            await asyncio.sleep(wait_s)
-            wait_s = min(2 * wait_s, LONGEST_BUSY_S)
+        try:
+            begun = await self._begun(call, cost, effect, span, pin)
+        except asyncio.CancelledError:  # perhaps it was, and nobody will send it
+            await self.leave(call.number, NOTHING, "unsent")
+            raise
         if begun.first:
             span.event(Happening.TOOL_CHANGED, tool=call.tool, first=begun.first, now=pin.digest)
         if begun.over:
@@ -92,6 +90,16 @@ class Record:
         for kind in begun.low:
             span.event(Happening.BUDGET_LOW, ceiling=named(kind))
             self.meter.low(kind)
+        return begun
+
+    async def _begun(self, call: Call, cost: Cost, effect: str, span: Span, pin: Pin) -> Begun:
+        words = (self._lease, call.number, call.asked, call.tool, cost, effect, pin)
+        wait_s = BUSY_S
+        while (begun := await self._store.begin(*words)).answer == "BUSY":
+            if wait_s == BUSY_S:
+                span.event(Happening.BUDGET_BUSY, ceiling=named("answer_bytes"))
+            await asyncio.sleep(wait_s)
+            wait_s = min(2 * wait_s, LONGEST_BUSY_S)
         return begun
 
     async def changed(self, digests: Mapping[str, str]) -> dict[str, str]:
@@ -117,14 +125,14 @@ class Record:
         if answer != "OK":
             raise Stop(Lost(f"call settled too late: {answer}"))
 
-    async def leave(self, number: int, cost: Cost) -> None:
-        """Settle a call whose caller is cancelled: it may have been sent, and others may need what it holds.
+    async def leave(self, number: int, cost: Cost, state: State = "unknown") -> None:
+        """Settle a call whose caller is cancelled, which may have been sent: others may need what it holds.
 
         Where the step is not ours any more there is nothing to do: whoever ended that settles it.
         """
         if not self.sure:
             return
-        settling = asyncio.ensure_future(self.settle(number, "unknown", None, cost))
+        settling = asyncio.ensure_future(self.settle(number, state, None, cost))
         self._leaving.add(settling)
         settling.add_done_callback(self._left)
         await asyncio.wait([settling], timeout=LEAVING_S)

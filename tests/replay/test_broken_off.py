@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.state.calls import Cost
+from orchestrator.state.calls import Cost, State
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.steps import Lease
 from orchestrator.telemetry import Span
@@ -42,6 +42,49 @@ def test_a_call_that_is_cancelled_lets_the_next_one_go_at_once(stores: Stores) -
         len('{"found":"B"}'),
         0,
     )
+
+
+def test_a_call_that_is_cancelled_before_its_begin_is_answered_holds_nothing(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = Play(stores, answer_bytes=1_000)
+    claim = do(stores.steps.claim(JOB, "a"))
+    lease, span, begin = Lease(JOB, "a", claim.fence), Told(), play.calls.begin
+
+    async def unanswered(*words: Any) -> Any:
+        await begin(*words)
+        await asyncio.Event().wait()
+
+    async def cut_off() -> None:
+        record = play.record(lease, claim)
+        monkeypatch.setattr(play.calls, "begin", unanswered)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await record.begin(Call("desk.x", "p", 1), WANTED, "keyed", span)
+        monkeypatch.setattr(play.calls, "begin", begin)
+        assert (await record.begin(Call("desk.x", "q", 2), WANTED, "keyed", span)).answer == "GO"
+
+    asyncio.run(cut_off())
+    assert [(call["number"], call["state"]) for call in do(stores.jobs.calls(JOB))] == [(1, "unsent"), (2, "begun")]
+    spend = do(stores.jobs.read(JOB)).spend
+    assert (spend.tool_calls.spent, spend.tool_calls.reserved) == (0, 1)
+
+
+@pytest.mark.parametrize(("effect", "state"), [("keyed", "unknown"), ("idempotent", "unknown"), ("unsafe", "unsent")])
+def test_what_may_have_been_sent_stays_so_when_the_next_sending_certainly_is_not(
+    stores: Stores, effect: str, state: str
+) -> None:
+    Play(stores)
+    lease = stores.claim(JOB, "a")
+    outcomes: list[State] = ["unknown", "unsent", "unsent"]
+    for outcome in outcomes:
+        assert do(stores.calls.begin(lease, 1, "p", "desk.x", Cost(), effect)).answer in {"GO", "AGAIN"}
+        assert do(stores.calls.settle(lease, 1, outcome, None, Cost())) == "OK"
+    assert [call["state"] for call in do(stores.jobs.calls(JOB))] == [state]
+    assert do(stores.jobs.read(JOB)).spend.tool_calls.spent == 1
+    assert do(stores.calls.begin(lease, 1, "p", "desk.x", Cost(), effect)).answer == "AGAIN"
+    do(stores.calls.settle(lease, 1, "done", {}, Cost()))
+    assert [call["state"] for call in do(stores.jobs.calls(JOB))] == ["done"]
 
 
 class Told(Span):

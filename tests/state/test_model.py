@@ -29,7 +29,7 @@ rolls = st.integers(0, 2**16).map(random.Random)
 which = st.sampled_from((*JOBS, FORK))
 WORK = [Play.call, Play.call, Play.commit, Play.commit, Play.overtaken, Play.overtaken, Play.crash]
 SELDOM = [Play.release, Play.stop, Play.ask, Play.answer, Play.nobody_answers, Play.renew, Play.resume]
-SELDOM += [Play.tell, Play.unknown]
+RARE = [Play.tell, Play.unknown]
 SIZE = settings(
     max_examples=int(os.environ.get("SUREFOOT_TEST_EXAMPLES", "30")),
     stateful_step_count=50,
@@ -75,7 +75,7 @@ class Fleet(RuleBasedStateMachine):
             play.rolled = rolled
             move(play)
 
-    @rule(job=which, rolled=rolls, move=st.sampled_from(SELDOM))
+    @rule(job=which, rolled=rolls, move=st.sampled_from(SELDOM + RARE))
     def seldom(self, job: str, rolled: random.Random, move: Callable[[Play], None]) -> None:
         self.work(job, rolled, move)
 

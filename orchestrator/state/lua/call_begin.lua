@@ -26,6 +26,7 @@ local amounts = allot(job, ARGV[7])
 if not amounts then return {'BUSY', ''} end
 local over, low = reserve(job, step, amounts)
 if over then return {'OVER', unpack(over)} end
+if f[1] == 'begun' or f[1] == 'unknown' then redis.call('HSET', key, n .. 'maybe', 1) end
 redis.call('HSET', key, n .. 'state', 'begun', n .. 'print', ARGV[5], n .. 'tool', ARGV[6], n .. 'held', amounts,
   n .. 'fence', ARGV[3], n .. 'effect', ARGV[8], n .. 'at', at)
 local sends = redis.call('HINCRBY', key, n .. 'sends', 1)
