@@ -13,14 +13,17 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
+import structlog
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from orchestrator.budget import MICRO
 from orchestrator.errors import SurefootError
 from orchestrator.settings import InvalidSettings
 
+log = structlog.get_logger(__name__)
 Usd = Annotated[float, Field(ge=0, le=1_000_000, allow_inf_nan=False, strict=True)]
 Price = TypeVar("Price")
+Unknown = TypeVar("Unknown")
 
 
 class UnknownPrice(SurefootError):
@@ -58,6 +61,7 @@ class Prices:
             InvalidSettings: it cannot be read, or says something else than prices; names the place.
         """
         self._table = _Table() if path is None else _read(path)
+        self._told = set[str]()
 
     def call(self, tool: str) -> int:
         """What one call of this tool ("<server>.<tool>") costs, micro-USD.
@@ -65,10 +69,19 @@ class Prices:
         Raises:
             UnknownPrice: the table does not name it and refuses such tools.
         """
-        price = _named(tool, self._table.tools, self._table.unknown.tools)
-        if isinstance(price, str):
-            raise UnknownPrice(f"no price is known for the tool {tool}: name it under `tools` in SUREFOOT_PRICES")
+        price = _named(tool, self._table.tools, None)
+        price = self._unknown(tool) if price is None else price
         return math.ceil(round(price * MICRO, 3))
+
+    def _unknown(self, tool: str) -> float:
+        """What a call of a tool costs that the table does not name. Where it says nothing of such, the log does."""
+        said = self._table.unknown
+        if isinstance(said.tools, str):
+            raise UnknownPrice(f"no price is known for the tool {tool}: name it under `tools` in SUREFOOT_PRICES")
+        if "tools" not in said.model_fields_set and tool not in self._told:
+            self._told.add(tool)
+            log.info("a tool without a price counts as nothing", tool=tool, see="SUREFOOT_PRICES")
+        return said.tools
 
     def tokens(self, model: str, *, input_tokens: int, output_tokens: int) -> int:
         """What so many tokens of this model cost, micro-USD, rounded up.
@@ -83,7 +96,7 @@ class Prices:
         return math.ceil(round(input_tokens * price.input + output_tokens * price.output, 3))
 
 
-def _named(name: str, prices: Mapping[str, Price], unknown: Price | str) -> Price | str:
+def _named(name: str, prices: Mapping[str, Price], unknown: Unknown) -> Price | Unknown:
     return next((price for glob, price in prices.items() if fnmatchcase(name, glob)), unknown)
 
 

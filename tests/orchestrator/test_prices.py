@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from orchestrator.prices import Prices, UnknownPrice
 from orchestrator.settings import InvalidSettings
@@ -35,6 +36,17 @@ def test_without_a_file_an_unknown_tool_costs_nothing_and_an_unknown_model_is_re
     assert Prices(None).call("t.x") == 0
     with pytest.raises(UnknownPrice, match="no price is known for the model m: name it under `models` in SUREFOOT_PR"):
         Prices(None).tokens("m", input_tokens=1, output_tokens=1)
+
+
+def test_that_a_tool_counts_as_nothing_is_said_once_unless_somebody_has_said_so(tmp_path: Path) -> None:
+    unpriced, free = table(tmp_path, {"tools": {"t.x": 0}}), table(tmp_path, {"unknown": {"tools": 0}})
+    with capture_logs() as lines:
+        for tool in ("t.x", "t.y", "t.y", "t.z"):
+            assert unpriced.call(tool) == free.call(tool) == 0
+    assert [line["tool"] for line in lines] == ["t.y", "t.z"]
+    assert {(line["event"], line["see"]) for line in lines} == {
+        ("a tool without a price counts as nothing", "SUREFOOT_PRICES")
+    }
 
 
 def test_what_is_unknown_is_refused_or_counted_as_the_table_says(tmp_path: Path) -> None:
