@@ -106,8 +106,8 @@ async def _slowly(step: StepContext, request: Wish, seconds: float) -> None:
     step.on_rollback("desk.cancel", booked=f"{request.item} slowly")
 
 
-@specialist("slow", tools=["desk.*"], timeout_s=4)
-async def slow(step: StepContext, request: Wish) -> Any:
+@specialist("hesitant", tools=["desk.*"], timeout_s=4)
+async def hesitant(step: StepContext, request: Wish) -> Any:
     """One branch says slowly how its booking is undone; the other one asks."""
     await asyncio.gather(_slowly(step, request, request.seconds), step.ask("more", prompt="anything else?"))
 
@@ -136,5 +136,5 @@ Workflow("late", request=Wish, plan=lambda _: Plan.chain("two", "dawdling"), on_
 Workflow("kept", request=Wish, plan=lambda _: Plan.chain("two", "crashing"))
 Workflow("unsaid", request=Wish, plan=lambda _: Plan.chain("silent", "pondering"))
 Workflow("dozing", request=Wish, plan=lambda _: Plan.chain("dozing"), on_failure="undo")
-for _name in ("half", "torn", "wiring", "whimsical", "dawdling", "partial", "slow"):
+for _name in ("half", "torn", "wiring", "whimsical", "dawdling", "partial", "hesitant"):
     Workflow(_name, request=Wish, plan=lambda _, name=_name: Plan.chain(name))

@@ -153,7 +153,7 @@ def test_what_is_said_of_one_of_two_bookings_is_told(played: Stage) -> None:
 
 
 def test_what_is_said_slowly_beside_a_question_is_undone(played: Stage) -> None:
-    job, item = waiting(played, "slow", seconds=1.0)
+    job, item = waiting(played, "hesitant", seconds=1.0)
     job.cancel()
     said = ends(job)
     assert "undone: 1" in said
@@ -162,10 +162,10 @@ def test_what_is_said_slowly_beside_a_question_is_undone(played: Stage) -> None:
 
 
 def test_what_is_said_too_slowly_is_listed(played: Stage) -> None:
-    job, item = under_way(played, "slow", "slowly", seconds=60.0)
+    job, item = under_way(played, "hesitant", "slowly", seconds=60.0)
     job.cancel()
     why = "its specialist did not say how (on_rollback); its code was left at something slow"
-    assert f"undone: 0; NOT undone: desk.book call 1 of slow: {why}" in ends(job)
+    assert f"undone: 0; NOT undone: desk.book call 1 of hesitant: {why}" in ends(job)
     assert done(played, item) == [f"{item} slowly"]
 
 
