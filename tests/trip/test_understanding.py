@@ -66,6 +66,43 @@ def test_a_word_that_nobody_knows_never_vanishes(word: str, sentence: str) -> No
     assert {**fields, "interests": ["hiking"]} == understand(KNOWN, TODAY)
 
 
+NAMED = {
+    "Boston": "BOS", "the Windy City": "CHI", "Philly": "PHL", "SFO": "SFO", "Los Angeles, CA": "LAX", "Nice": "NCE",
+    "St. Louis": "STL", "Washington, D.C.": "DCA", "Austin": "AUS", "Charlotte": "CLT", "Phoenix": "PHX",
+}  # fmt: skip
+WAYS = [
+    "from {0} to {1}", "{0} to {1}", "to {1} from {0}", "{1} from {0}", "leaving {0} for {1}", "{0} - {1}", "{0} → {1}",
+    "we live in {0} and want to visit {1}", "a trip to {1}, starting in {0}", "I'm in {0}. I want to see {1}",
+]  # fmt: skip
+DAYS = [
+    "{0.day} {0:%B} to {1.day} {1:%B}", "{0:%B} {0.day} - {1:%B} {1.day}", "{0} to {1}",
+    "{0:%B} {0.day} for {2} nights", "on {0:%A}, {0:%B} {0.day}, {2} nights", "{2} nights from {0.day} {0:%b} {0.year}",
+    "{3} days starting {0:%b} {0.day}", "leaving on {0:%b} {0.day} and coming back on {1:%B} {1.day}",
+    "{0.day}.{0.month}.{0.year} - {1.day}.{1.month}.{1.year}",
+]  # fmt: skip
+PARTIES = ["{} people", "party of {}", "{} pax", "group of {}", "for {}", "there are {} of us", "{} adults"]
+SUMS = ["under ${:,}", "budget {} USD", "no more than {:,} dollars", "max. {} usd", "at most ${} in total"]
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.lists(st.sampled_from(sorted(NAMED)), min_size=2, max_size=2, unique=True), st.sampled_from(WAYS),
+    st.dates(TODAY, TODAY + timedelta(days=340)), st.integers(1, 12), st.sampled_from(DAYS),
+    st.integers(2, 9), st.sampled_from(PARTIES), st.integers(100, 9_999), st.sampled_from(SUMS),
+    st.permutations(range(4)), st.sampled_from([", ", "; ", ". ", " - "]),
+)  # fmt: skip
+def test_however_it_is_said_each_field_is_right_or_asked(
+    places: list[str], way: str, first: date, nights: int, days: str, party: int, people: str, usd: int, sum_: str,
+    order: list[int], joint: str,
+) -> None:  # fmt: skip
+    said = [days.format(first, first + timedelta(days=nights), nights, nights + 1)]
+    said += [way.format(*places), people.format(party), sum_.format(usd)]
+    fields = understand(text := joint.join(said[i] for i in order), TODAY)
+    expected = {"origin": NAMED[places[0]], "destination": NAMED[places[1]], "start_date": first.isoformat()}
+    assert fields.items() <= {**expected, "nights": nights, "travellers": party, "money_usd": float(usd)}.items(), text
+    assert {"origin", "destination", "money_usd"} <= set(fields), text
+
+
 SAID = """
 from to in 12 15 march 2027 next friday two people family of four $ 2,500 usd under new york denver - , . the 4th
 three nights days week € 1.000 San Jose Maine LA NYC and or alone with my wife kids

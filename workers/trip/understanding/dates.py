@@ -134,8 +134,8 @@ def _span(text: str, today: date) -> tuple[date | None, date | None]:
 
 def _joined(text: str, first: Mention, last: Mention) -> bool:
     """Whether two mentions are the ends of one range."""
-    if not (first.complete or last.complete):
-        return False
+    if not (first.complete or last.complete) or (last.month_first and not first.complete):
+        return False  # "for 2 - March 15" is none
     between = text[first.end : last.start]
     if JOINED.fullmatch(between):
         return True

@@ -14,10 +14,11 @@ YEARS_AHEAD = 8
 """A leap day is at most so far away."""
 
 _MONTH = r"(?P<{0}>" + "|".join(f"{name[:3]}(?:{name[3:]})?" for name in MONTHS) + r"|sept)\b\.?"
-_YEAR = r"(?:,? ?\b(?P<{0}>20[0-9]{{2}})\b)?"
+_YEAR = r"(?:,? ?\b(?P<{0}>20[0-9]{{2}})\b(?!-[0-9]{{2}}-))?"
 _DAY = r"(?P<{0}>[0-9]{{1,2}})(?:st|nd|rd|th)?"
 _NO_DAY = (
     r"(?![.,:][0-9]| (?:people|persons?|adults?|travell?ers?|guests?|friends|kids|children|of us"
+    r"|pax|passengers?|infants?|toddlers?|teens?|seniors?"
     r"|nights?|days?|weeks?)\b)"
 )
 _WEEKDAY = "|".join(f"{name[:3]}(?:{name[3:]})?" for name in WEEKDAYS) + "|tues|thur|thurs"
@@ -27,7 +28,8 @@ DATE = re.compile(
     r"|(?P<n1>[0-9]{1,2})(?P<mark>[./])(?P<n2>[0-9]{1,2})(?P=mark)(?P<n3>20[0-9]{2})\b"
     rf"|{_DAY.format('d1')}(?: of)? {_MONTH.format('m1')}{_YEAR.format('y1')}"
     rf"|\b{_MONTH.format('m2')} (?:the )?{_DAY.format('d2')}\b{_NO_DAY}{_YEAR.format('y2')})"
-    rf"|(?<![0-9.,/$€£])(?P<bare>[0-9]{{1,2}})(?P<ordinal>st|nd|rd|th)?\b{_NO_DAY}{_YEAR.format('y3')}"
+    r"|(?<![0-9.,/$€£])(?<!party of )(?<!group of )(?<!family of )(?<!team of )(?<!crew of )(?P<bare>[0-9]{1,2})"
+    rf"(?P<ordinal>st|nd|rd|th)?\b{_NO_DAY}{_YEAR.format('y3')}"
     r"|\b(?P<relative>day after tomorrow|tomorrow|today|tonight)\b"
     rf"|\bin (?P<count>{ANY_NUMBER}) (?P<unit>day|week)s?\b|\b(?P<count2>{ANY_NUMBER}) (?P<unit2>day|week)s? from now\b"
     rf"|\b(?<!good )(?<!black )(?P<which>(?:next|this|coming|on) )?(?P<weekday>{_WEEKDAY})\b"
@@ -54,6 +56,7 @@ class Mention:
     weekday: int | None = None
     ahead: int | None = None
     named: int | None = None
+    month_first: bool = False
     alone: bool = True
 
     @property
@@ -117,7 +120,8 @@ def _dated(match: re.Match[str], said: dict[str, str]) -> Mention | None:
     name = said["m1"] or said["m2"]
     month = next(i for i, each in enumerate(MONTHS, 1) if each.startswith(name[:3])) if name else None
     alone = bool(said["ordinal"]) and bool(BEHIND_ORDINAL.match(match.string[end : end + 8]))
-    return Mention(start, end, int(day), month, int(year) if year else None, alone=alone)
+    whole = Mention(start, end, int(day), month, int(year) if year else None, alone=alone)
+    return replace(whole, month_first=bool(said["m2"]))
 
 
 def _numeric(start: int, end: int, said: dict[str, str]) -> Mention | None:

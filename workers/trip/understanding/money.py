@@ -65,7 +65,7 @@ UNREAD = re.compile(
     rf"|\b{ANY_NUMBER} thousand,? (?:and )?{ANY_NUMBER} hundred\b"
 )
 """Sums that are said in a way that is not read: another currency, a number in several words."""
-UPPER = re.compile(rf" ?(?:-|–|to) ?{_FIGURE.format('u')}(?!{NO_MONEY.pattern})")
+UPPER = re.compile(rf" ?(?:-|–|to) ?{_FIGURE.format('u')}(?!{NO_MONEY.pattern}|[-./][0-9])")
 SMALLEST_BARE = 100
 CENTS = 2
 LARGEST_USD = 1_000_000

@@ -19,7 +19,7 @@ COUNTED = re.compile(
 )
 GROUP = re.compile(rf"\b(?:family|party|group|team|us|crew) (?:of|,? ?all) ({ANY_NUMBER})\b(?! (?:to|or) )")
 FOR = re.compile(
-    rf"\b(?:for|seats|us|we are) (?P<number>{ANY_NUMBER})(?=$|[.,;!?)]|"
+    rf"\b(?:for|seats|us|we are) (?P<number>{ANY_NUMBER})(?=$|[.,;!?)]| - |"
     r"\b (?:from|to|in|on|with|under|please|around|near|and|leaving)\b)"
 )
 ALONE = re.compile(r"\b(?:alone|solo|by myself|just me|only me|on my own|myself)\b")

@@ -32,6 +32,7 @@ BOUND = re.compile(r"\b(?:to|towards?|into|around|in|visit|visiting|near|explore
 
 ONWARD = re.compile(r" ?(?:to|-+>?|–|—|→|>) ?(?:the )?")
 CHOICE = re.compile(r" (?:or|and) [^\W\d_]")
+LEADS = re.compile(r"(?:^|[,.;:!?] | - )$")
 EITHER = re.compile(r" ?(?:or|/) ?(?:the |maybe )?")
 LOOK_BACK = 36
 SHOUTED = 0.6
@@ -101,7 +102,8 @@ def mentioned(text: str) -> tuple[Place, ...]:
     while i < len(words):
         for length in range(min(LONGEST_NAME, len(words) - i), 0, -1):
             start, end = words[i].start(), words[i + length - 1].end()
-            named = _named(text, start, end, shouted=shouted)
+            onward = bool(found and ONWARD.fullmatch(text, found[-1].end, start))
+            named = _named(text, start, end, shouted=shouted, onward=onward)
             if named is not None:
                 region, further = _region(text, words, i + length)
                 sure = gazetteer.lookup(plain(text[start:end]), region) if region else None
@@ -113,8 +115,8 @@ def mentioned(text: str) -> tuple[Place, ...]:
     return tuple(found)
 
 
-def _named(text: str, start: int, end: int, *, shouted: bool) -> Named | None:
-    """What these words mean as a place, in view of their capitals and the word before them."""
+def _named(text: str, start: int, end: int, *, shouted: bool, onward: bool) -> Named | None:
+    """What these words mean as a place, in view of their capitals and the word or place before them."""
     name = text[start:end]
     bare = name.rstrip(".")
     key = plain(name)
@@ -128,7 +130,7 @@ def _named(text: str, start: int, end: int, *, shouted: bool) -> Named | None:
     short = key in WORDS and (bare.isupper() and len(key) < CODE_LENGTH and not shouted)
     if short or (key in KNOWN and _cued(text, start, end)):
         return gazetteer.lookup(key)
-    if not capital or ((key in WORDS or shouted) and not _cued(text, start, end)):
+    if not capital or ((key in WORDS or shouted) and not (onward or _cued(text, start, end))):
         return None
     return gazetteer.lookup(key)
 
@@ -138,7 +140,8 @@ def _cued(text: str, start: int, end: int = -1) -> bool:
     before, behind = _before(text, start), text[end : end + 6] if end >= 0 else ""
     choice = CHOICE.match(behind)
     chosen = choice is not None and choice[0][-1].isupper()
-    return bool(FROM.search(before) or TO.search(before) or ONWARD.match(behind)) or chosen
+    leads = behind == " from " and LEADS.search(before)  # "Phoenix from Miami"
+    return bool(FROM.search(before) or TO.search(before) or ONWARD.match(behind) or chosen or leads)
 
 
 def _region(text: str, words: list[re.Match[str]], at: int) -> tuple[str, int]:
