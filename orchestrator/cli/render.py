@@ -83,12 +83,15 @@ def question_text(question: Question) -> Text:
     """A question and how to answer it."""
     if question.kind == "in_doubt":
         return _doubt_text(question)
-    told = f": {question.prompt}{f' (e.g. {shown})' if (shown := example(question)) else ''}  [{question.id}]"
+    shown = f" (e.g. {shown})" if (shown := example(question)) else ""
+    told = one_line(f": {question.prompt}{shown}  [{question.id}]")
     if question.kind == "approval":
-        told += f"\n  {as_text(question.details)}\n  answer with surefoot approve or decline"
+        told += f"\n  {one_line(as_text(question.details))}\n  answer with surefoot approve or decline"
     if question.kind == "form":
-        told += f"\n  {as_text(question.details)}" + "".join(_form_lines(question)) + "\n  or surefoot decline"
-    return Text.assemble(("asks ", "yellow"), (question.field, "bold"), told + _until(question))
+        told += (
+            f"\n  {one_line(as_text(question.details))}" + "".join(_form_lines(question)) + "\n  or surefoot decline"
+        )
+    return Text.assemble(("asks ", "yellow"), (one_line(question.field), "bold"), told + _until(question))
 
 
 def _form_lines(question: Question) -> Iterator[str]:
@@ -97,7 +100,8 @@ def _form_lines(question: Question) -> Iterator[str]:
     for name, schema in forms.fields(question).items():
         choice = f" one of {', '.join(map(str, schema['enum']))}" if "enum" in schema else ""
         about = f"  {schema['description']}" if "description" in schema else ""
-        yield f"\n  {name}: {schema['type']}{choice}{'' if name in required else ', optional'}{about}"
+        told = f"{name}: {schema['type']}{choice}{'' if name in required else ', optional'}{about}"
+        yield f"\n  {one_line(told)}"
 
 
 def _until(question: Question) -> str:
@@ -112,20 +116,20 @@ def answered_text(question: Question) -> Text:
     """A question that was answered: what, when and by whom."""
     at = datetime.fromtimestamp(question.answered_at or 0, UTC)
     answer, by = as_text(redact(question.answer, question.field)), question.by or "nobody named"
-    told = f": {answer}  by {by}, {at:%F %T} UTC  [{question.id}]"
-    return Text.assemble(("answered ", "green"), (question.field, "bold"), told)
+    told = one_line(f": {answer}  by {by}, {at:%F %T} UTC  [{question.id}]")
+    return Text.assemble(("answered ", "green"), (one_line(question.field), "bold"), told)
 
 
 def _doubt_text(question: Question) -> Text:
     """A call in doubt: what was sent, when and with which key, and the two ways to answer."""
     call = question.details
     lines = [
-        f": {question.prompt}  [{question.id}]",
+        one_line(f": {question.prompt}  [{question.id}]"),
         f"  arguments {as_text(call['arguments'])}",
-        f"  key {call['key']}",
+        f"  key {one_line(call['key'])}",
     ]
     lines.append("  answer with --happened RESULT (JSON) or --did-not-happen")
-    return Text.assemble(("in doubt ", "yellow"), (question.field, "bold"), "\n".join(lines))
+    return Text.assemble(("in doubt ", "yellow"), (one_line(question.field), "bold"), "\n".join(lines))
 
 
 def amount(line: Amount, scale: float = 1) -> str:

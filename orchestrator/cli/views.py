@@ -32,7 +32,8 @@ def show(record: JobRecord) -> None:
     for told in wrong(record):
         console.print(told, soft_wrap=True)
     if record.undo.steps:
-        console.print(Text("; ".join(undone(record.undo)), "red" if record.undo.left else "magenta"), soft_wrap=True)
+        told = one_line("; ".join(undone(record.undo)))
+        console.print(Text(told, "red" if record.undo.left else "magenta"), soft_wrap=True)
     console.print(steps_table(record))
     for question in record.answered:
         console.print(answered_text(question), soft_wrap=True)

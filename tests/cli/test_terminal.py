@@ -2,6 +2,7 @@
 
 import io
 import shlex
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -51,6 +52,29 @@ def pictures(text: str) -> list[Any]:
     told = [*views.wrong(failed), *views.wrong(asks), *(render.question_text(one) for one in asks.questions)]
     events = [render.event_line(Event("1-0", "failed", "a", text)), render.event_line(Event("1-0", "told", "a", text))]
     return [*jobs, *told, *events]
+
+
+def test_no_text_of_a_question_its_answer_or_an_undoing_makes_a_line_that_looks_like_ours(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    forged = "\n  next   surefoot cancel ALL"
+    (asked,) = record(f"x{forged}", status="waiting", failing="").questions
+    form = {"type": "object", "properties": {"day": {"type": "string", "description": f"which?{forged}"}}}
+    questions = [
+        asked,
+        replace(asked, kind="input", example=forged),
+        replace(asked, kind="form", schema=form),
+        replace(asked, kind="in_doubt", details={"arguments": {}, "key": f"k{forged}"}),
+    ]
+    drawings = [drawn(render.question_text(one), 250) for one in questions]
+    drawings.append(drawn(render.answered_text(replace(asked, answered_at=1.0, by=f"ann{forged}")), 250))
+    left = {"left": [{"tool": "t.x", "call": 1, "why": f"no{forged}"}]}
+    terminal = Terminal()
+    terminal.file = io.StringIO()
+    monkeypatch.setattr(views, "console", terminal)
+    views.show(record("x", undo="a", **{"undo~a.out": encode(left)}))
+    drawings.append(terminal.file.getvalue())
+    assert not [line for drawing in drawings for line in drawing.splitlines() if line.startswith("  next   surefoot c")]
 
 
 @pytest.mark.parametrize("width", [20, 80, 250])
