@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
+from pydantic_core import to_json
 
 from orchestrator.errors import InvalidRequest
 from orchestrator.plan import Plan
-from orchestrator.state.records import Question, encode
+from orchestrator.state.records import Question, decode, encode
 from orchestrator.workflow import Workflow, catalogue
 
-LONGEST_NAME, REQUEST = 200, "the request"
+LONGEST_NAME, LONGEST_NUMBER, REQUEST = 200, 4_299, "the request"
 
 
 def check_name(what: str, name: Any, *, or_none: bool = False) -> None:
@@ -29,6 +29,13 @@ def check_name(what: str, name: Any, *, or_none: bool = False) -> None:
         raise InvalidRequest(f"{what} must be a text of 1 to {LONGEST_NAME} characters, not {name!r:.40}")
 
 
+def readable(text: str) -> str:
+    """What `encode` wrote; ValueError where it has a whole number of over 4,299 digits, which Python does not read."""
+    if len(text) > LONGEST_NUMBER:
+        decode(text)
+    return text
+
+
 def json_text(what: str, value: Any, most_bytes: int) -> str:
     """A value from outside as it is stored.
 
@@ -38,7 +45,8 @@ def json_text(what: str, value: Any, most_bytes: int) -> str:
     try:
         text = encode(value)
         as_it_is = to_json(value, inf_nan_mode="constants")
-    except (PydanticSerializationError, UnicodeEncodeError) as error:
+        readable(text)
+    except ValueError as error:
         raise InvalidRequest(f"{what} is not JSON: {error}") from None
     if text.encode() != as_it_is:
         raise InvalidRequest(f"{what} is not JSON: a number in it is not finite (NaN or infinite)")

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
 from pydantic import ValidationError
-from pydantic_core import PydanticSerializationError
 
 from orchestrator.errors import InvalidRequest
+from orchestrator.intake import readable
 from orchestrator.state.keys import FORMAT
 from orchestrator.state.records import Claim, encode
 from orchestrator.state.steps import Ending, Lease, growth
@@ -196,11 +196,11 @@ class StepRun:
         try:
             if specialist.output is not None:
                 output = specialist.output.validate_python(output)
-            size = len(encode(output))
+            size = len(readable(encode(output)))
         except ValidationError as error:
             wanted = specialist.profile.output
             return Failed("invalid data", f"the output is no {wanted and wanted.__name__}: {problems(error)}")
-        except (PydanticSerializationError, UnicodeEncodeError) as error:
+        except ValueError as error:
             return Failed("invalid data", f"the output is not JSON: {error}")
         most = self._workshop.settings.request_bytes
         if size > most:

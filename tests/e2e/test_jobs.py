@@ -110,6 +110,13 @@ def test_an_output_that_does_not_fit_its_type_fails_the_step(played: Stage) -> N
         played.app.submit(BED, workflow="wrong").result(90)
 
 
+def test_an_output_that_could_not_be_read_again_fails_the_step(played: Stage) -> None:
+    with pytest.raises(
+        JobFailed, match=r"step 1 of 2 \(vast\): invalid data: the output is not JSON: Exceeds the limit"
+    ):
+        played.app.submit(BED, workflow="vast").result(90)
+
+
 def test_a_step_that_asks_parks_the_job_and_goes_on_where_it_was(played: Stage) -> None:
     job = played.app.submit(BED, workflow="asking")
     wait_until(lambda: job.status is JobStatus.WAITING, "the job waits")

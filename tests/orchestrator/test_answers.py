@@ -96,6 +96,7 @@ def test_a_name_of_any_characters_is_kept_as_it_is(front: Orchestrator) -> None:
         ({"day": "\ud800"}, "the answer to 'day' is not JSON"),
         ({"day": float("nan")}, "the answer to 'day' is not JSON: a number in it is not finite"),
         ({"day": [float("inf")]}, "the answer to 'day' is not JSON: a number in it is not finite"),
+        ({"day": 10**5_000}, "the answer to 'day' is not JSON: Exceeds the limit"),
         ({"day": "x" * 300_000}, "the answer to 'day' has 300,002 bytes; at most 262,144"),
     ],
 )

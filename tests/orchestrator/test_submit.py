@@ -73,6 +73,7 @@ def stored(app: Orchestrator) -> int:
         ({"item": "x", "weight": math.nan}, {}, "the request is not JSON: a number in it is not finite"),
         ({"item": "x", "weight": "inf"}, {}, "the request is not JSON: a number in it is not finite"),
         ({"item": "\ud800"}, {}, "the request is not JSON"),
+        ({"item": "x", "note": [10**4_999]}, {}, "the request is not JSON: Exceeds the limit"),
         ({"item": "ü" * 140_000}, {}, "the request has 280,0"),
     ],
 )

@@ -89,6 +89,11 @@ async def wrong(step: StepContext, request: Order) -> Booked:
     return {"item": 3}  # pyright: ignore[reportReturnType] - what the test is about
 
 
+@specialist("vast")
+async def vast(step: StepContext, request: Order) -> dict[str, Any]:
+    return {"number": 10**5_000}
+
+
 @specialist("slow", timeout_s=30)
 async def slow(step: StepContext, request: Order) -> dict[str, Any]:
     await asyncio.sleep(request.seconds)
@@ -152,6 +157,7 @@ Workflow("asking", request=Order, plan=lambda _: Plan.chain("asking", "finish"))
 Workflow("growing", request=Order, plan=lambda _: Plan.chain("growing", "finish"))
 Workflow("broken", request=Order, plan=lambda _: Plan.chain("begin", "broken", "finish"))
 Workflow("wrong", request=Order, plan=lambda _: Plan.chain("wrong"))
+Workflow("vast", request=Order, plan=lambda _: Plan.chain("vast", "finish"))
 Workflow("slow", request=Order, plan=lambda _: Plan.chain("slow"))
 Workflow("crowded", request=Order, plan=lambda r: Plan(Step("slow", name=f"s{i}") for i in range(r.wide)))
 Workflow("blocking", request=Order, plan=lambda _: Plan.chain("blocking"))
