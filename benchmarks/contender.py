@@ -46,6 +46,12 @@ BARE = Contender("bare Celery", "bare", (*_BARE, "--pool=prefork", "--concurrenc
 SUREFOOT = Contender("Surefoot", "surefoot", _WORKER, _OFF)
 VARIANTS = {
     "trace": Contender("Surefoot, trace on", "surefoot", _WORKER, {**_OFF, "SUREFOOT_TRACE": "true"}),
+    "unsampled": Contender(
+        "Surefoot, trace on, no job sampled",
+        "surefoot",
+        _WORKER,
+        {**_OFF, "SUREFOOT_TRACE": "true", "SUREFOOT_TRACE_SAMPLE": "0"},
+    ),
     "events": Contender("Surefoot, events on", "surefoot", _WORKER, {**_OFF, "SUREFOOT_EVENTS": "true"}),
     "two": Contender("Surefoot, two workers", "surefoot", _WORKER, _OFF, workers=2),
     "prefork": Contender(

@@ -6,7 +6,6 @@ import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-import uuid_utils
 from pydantic import BaseModel
 
 from orchestrator import connect, intake
@@ -78,7 +77,7 @@ class Desk:
         intake.check_name("key", key, or_none=True)
         flow = catalogue.workflow(workflow)
         ceilings = self.tenants.of(tenant).allow(Budget.of(budget), flow.budget)
-        job_id = uuid_utils.uuid7().hex
+        job_id = self.telemetry.spans.new_job()
         with self.telemetry.spans.open_job(job_id, workflow, tenant=tenant) as span:
             taken = intake.take(flow, request, self.settings.request_bytes)
             plan = intake.plan(flow, taken.model) if taken.model else None
@@ -109,7 +108,8 @@ class Desk:
         if taken.model is None:
             raise InvalidRequest("; ".join(f"{asked.field}: {asked.prompt}" for asked in taken.questions))
         made = fork(source, intake.plan(flow, taken.model), after)
-        job_id, spans = uuid_utils.uuid7().hex, self.telemetry.spans
+        spans = self.telemetry.spans
+        job_id = spans.new_job()
         with (
             spans.stage(Stage.FORK, source.id, link=job_id) as forking,
             spans.open_job(job_id, flow.name, tenant=tenant, link=source.id) as span,

@@ -1,9 +1,10 @@
 """Every setting of Surefoot: one documented field each, read from the environment as SUREFOOT_<NAME>."""
 
 import os
+import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
@@ -12,9 +13,58 @@ from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 from orchestrator.errors import SurefootError
 from orchestrator.models import ModelName, models
 
+Signal = Literal["traces", "metrics", "logs"]
+
 
 class InvalidSettings(SurefootError):
     """A setting is wrong; nothing was started."""
+
+
+class Standard(BaseSettings):
+    """OpenTelemetry's own variables that say where each signal goes; its SDK reads headers and the like itself."""
+
+    model_config = SettingsConfigDict(env_prefix="OTEL_", frozen=True, extra="ignore", env_ignore_empty=True)
+
+    exporter_otlp_endpoint: str = ""
+    exporter_otlp_traces_endpoint: str = ""
+    exporter_otlp_metrics_endpoint: str = ""
+    exporter_otlp_logs_endpoint: str = ""
+    exporter_otlp_protocol: str = "http/protobuf"
+    exporter_otlp_traces_protocol: str = ""
+    exporter_otlp_metrics_protocol: str = ""
+    exporter_otlp_logs_protocol: str = ""
+    traces_exporter: str = "otlp"
+    metrics_exporter: str = "otlp"
+    logs_exporter: str = "otlp"
+
+    def endpoint(self, signal: Signal, ours: str) -> str:
+        """The full URL of a signal's HTTP intake, or grpc(s)://host:port, or nothing.
+
+        A signal's own variable is believed first, then `ours`, then the one for all signals.
+        """
+        if getattr(self, f"{signal}_exporter") == "none":
+            return ""
+        own = getattr(self, f"exporter_otlp_{signal}_endpoint")
+        if not own and ours:
+            return _intake(ours, signal)
+        protocol = getattr(self, f"exporter_otlp_{signal}_protocol") or self.exporter_otlp_protocol
+        url, name = own or self.exporter_otlp_endpoint, f"{signal.upper()}_" if own else ""
+        if url and (not _URL.match(url) or protocol not in {"grpc", "http/protobuf"}):
+            what = f"OTEL_EXPORTER_OTLP_{name}ENDPOINT={url!r}, with the protocol {protocol!r}"
+            raise InvalidSettings(f"{what}: a URL by grpc or http/protobuf is wanted")
+        if protocol == "grpc":
+            return re.sub("^http", "grpc", url)
+        return url if own or not url else _intake(url, signal)
+
+
+_URL = re.compile("^(https?|grpcs?)://.+")
+
+
+def _intake(url: str, signal: Signal) -> str:
+    """A signal's intake at an endpoint that is said for all."""
+    if url.startswith("grpc"):
+        return url
+    return f"{url.removesuffix('/v1/traces').rstrip('/')}/v1/{signal}"
 
 
 class Settings(BaseSettings):
@@ -111,11 +161,17 @@ class Settings(BaseSettings):
     trace: bool = Field(
         True, description="Record spans: kept in Redis for `surefoot trace`, exported when an OTLP endpoint is set."
     )
+    trace_sample: float = Field(
+        1.0,
+        ge=0,
+        le=1,
+        description="Share of jobs that are traced as a whole; of the others the attempts in which something goes wrong.",
+    )
     trace_retention_s: int = Field(7 * 86_400, ge=60, description="How long a job's spans are kept in Redis, seconds.")
     otlp_endpoint: str = Field(
         "",
         pattern="^((https?|grpcs?)://.+)?$",
-        description="OTLP endpoint, e.g. http://localhost:4318 (spans and metrics) or grpc://localhost:4317 (spans). Empty: none.",
+        description="OTLP endpoint, e.g. http://localhost:4318 or grpc://localhost:4317. Empty: OpenTelemetry's own variables.",
     )
     metrics_port: int = Field(
         0, ge=0, le=65_535, description="Port of a worker's or sweeper's /metrics and /healthz. 0 or empty: none."
@@ -153,6 +209,14 @@ class Settings(BaseSettings):
         """By when a worker that was told to stop has ended: its grace, then what was cut off is given back."""
         return self.stop_s + 20.0
 
+    def otlp(self, signal: Signal) -> str:
+        """Where a signal goes by OTLP: the full URL of an HTTP intake, or grpc(s)://host:port. Empty: nowhere.
+
+        Raises:
+            InvalidSettings: one of OpenTelemetry's own variables makes no sense.
+        """
+        return Standard().endpoint(signal, self.otlp_endpoint)
+
     @cached_property
     def given(self) -> dict[str, str]:
         """What this process was given, by name: its environment, the key of its models, the passwords in its URLs."""
@@ -180,7 +244,10 @@ def load(**overrides: Any) -> Settings:
         InvalidSettings: names each wrong variable, what it is, and what it should be.
     """
     try:
-        return Settings(**{name: value for name, value in overrides.items() if value is not None})
+        settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
         lines = [f"SUREFOOT_{'_'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
         raise InvalidSettings("; ".join(lines)) from None
+    for signal in get_args(Signal):
+        settings.otlp(signal)
+    return settings

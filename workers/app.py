@@ -17,7 +17,7 @@ from orchestrator.application import application
 from orchestrator.canvas import Canvas
 from orchestrator.settings import InvalidSettings, load
 from orchestrator.state import keys
-from orchestrator.telemetry.logging import configure
+from orchestrator.telemetry.logging import configure, stop
 from orchestrator.workflow import catalogue
 from workers import health, tasks
 from workers.aside import Aside
@@ -150,3 +150,8 @@ def _close(**_: Any) -> None:
     workshop = workshops.made()
     if workshop is not None:
         workshop.close()
+
+
+@signals.worker_process_shutdown.connect
+def _say_the_last(**_: Any) -> None:
+    stop()  # a child ends without what is registered for its exit

@@ -17,7 +17,7 @@ from orchestrator.state.records import Claim, encode
 from orchestrator.state.steps import Ending, Lease, growth
 from orchestrator.telemetry import Span
 from orchestrator.telemetry.logging import bind
-from orchestrator.telemetry.names import Happening, Outcome
+from orchestrator.telemetry.names import Happening, Kind, Outcome
 from orchestrator.workflow import Profile
 from workers.attempt import Attempt
 from workers.ceiling import stopped
@@ -79,7 +79,7 @@ class StepRun:
             # shielded: a claim that is on its way takes the step, whatever happens to this attempt
             self.claim = await asyncio.shield(claiming)
             if self.claim.answer != "CLAIMED":
-                return self._not_claimed()
+                return await self._not_claimed()
             lease = held.take(Lease(self.job_id, self.step, self.claim.fence), asked_at)
             self._starts()
             with self._span() as span:
@@ -97,17 +97,28 @@ class StepRun:
     async def _take(self) -> Claim:
         return await self._workshop.steps.claim(self.job_id, self.step)
 
-    def _not_claimed(self) -> Ended:
+    async def _not_claimed(self) -> Ended:
         claim = self.claim
         if claim.answer == "FOREIGN":
             log.warning("left to a worker of another version", job=self.job_id, format=claim.why, ours=FORMAT)
         place = f"step {claim.number} of {claim.total} ({self.step})"
         if claim.answer == "OVER":
-            self._workshop.meter.refused("steps", claim.tenant)
-            return Ended("failed", f"{place} failed: budget: {claim.why}")
+            return await self._over(place)
         if claim.number:  # it was still to be done, and its job has ended or is failing
             return Ended("skipped", f"{place} skipped: {claim.why}")
         return Ended("nothing", f"nothing to do: {claim.answer.lower()} {claim.why}")
+
+    async def _over(self, place: str) -> Ended:
+        """The ceiling of steps is reached: there is no attempt, but a span that says so."""
+        claim, shop = self.claim, self._workshop
+        shop.meter.refused("steps", claim.tenant)
+        if shop.telemetry.spans.on:
+            of = (await shop.jobs.read(self.job_id)).step(self.step)
+            numbers: dict[str, Any] = {"number": claim.number, "total": claim.total, "attempt": of.attempts + 1}
+            with shop.telemetry.spans.step(self.job_id, self.step, of.specialist, **numbers) as span:
+                span.event(Happening.BUDGET_REFUSED, ceiling=claim.why)
+                span.fail(Kind.BUDGET, f"{place}: {claim.why}")
+        return Ended("failed", f"{place} failed: budget: {claim.why}")
 
     def _starts(self) -> None:
         """One line, and this attempt's place on all that follow: it has a task, and so a context, of its own."""

@@ -21,6 +21,10 @@ JobId = Annotated[str, typer.Argument(help="the job's id", metavar="JOB")]
 MOST_DIGITS = 20
 WIDEST = 120
 """A trace is not drawn wider: its bars would be far from their names."""
+NO_SPANS = (
+    "it is not sampled and nothing went wrong (SUREFOOT_TRACE_SAMPLE), tracing is off (SUREFOOT_TRACE), "
+    "or they were removed after their time"
+)
 AsJson = Annotated[bool, typer.Option("--json", help="for programs")]
 Steps = Annotated[int | None, typer.Option(help="ceiling of steps")]
 ToolCalls = Annotated[int | None, typer.Option(help="ceiling of tool calls")]
@@ -167,8 +171,10 @@ def trace(job_id: JobId, as_json: AsJson = False) -> None:
         for told in views.wrong(record):
             console.print(told, soft_wrap=True)
     if tree is None:
-        raise JobNotFound(
-            f"no spans of job {job_id}: tracing is off (SUREFOOT_TRACE), or they were removed after their time"
+        raise JobNotFound(f"no spans of job {job_id}: {NO_SPANS}; surefoot show {job_id} has its steps")
+    if tree.partial:
+        console.print(
+            f"not sampled: only attempts in which something went wrong; all: surefoot show {job_id}", soft_wrap=True
         )
     for line in views.timeline(tree, min(max(80, console.width), WIDEST)):
         console.print(line)

@@ -25,6 +25,11 @@ class SpanStore:
         packs = [word for job_id, rows in spans.items() for word in (job_id, pack(rows))]
         without_loop(self._scripts.run("keep", self._retention_s, MOST_PACKS, *packs))
 
+    def rootless(self, jobs: Iterable[str]) -> list[tuple[str, str, str, int]]:
+        """Which of these jobs need a root span, each told once: with workflow, tenant and when it was submitted, ms."""
+        _, *rows = without_loop(self._scripts.run("root", *jobs))
+        return [(job.decode(), workflow.decode(), tenant.decode(), int(at)) for job, workflow, tenant, at in rows]
+
 
 def pack(rows: Iterable[bytes]) -> bytes:
     """Spans as one text, compressed."""

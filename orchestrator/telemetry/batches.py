@@ -1,4 +1,4 @@
-"""Carries finished spans out of the process in batches, on a thread of its own.
+"""Carries finished spans, and log lines, out of the process in batches, on a thread of its own.
 
 Not OpenTelemetry's `BatchSpanProcessor`: that waits up to 30 s for a dead exporter at exit, starts a thread in every
 forked child, and cannot bound a flush. This one starts its thread with the first span and never holds anybody up.
@@ -10,12 +10,13 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Generic, TypeVar
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
-from opentelemetry.sdk.trace import ReadableSpan
 
-Export = Callable[[Sequence[ReadableSpan]], None]
+T = TypeVar("T")
+Export = Callable[[Sequence[T]], None]
 
 THREAD = "surefoot-spans"
 ROOM = 8_192
@@ -25,12 +26,12 @@ EVERY_S = 0.25
 log = logging.getLogger(__name__)
 
 
-class Batches:
+class Batches(Generic[T]):
     """A queue of finished spans and the thread that exports them; full or failing, it counts what is lost."""
 
-    def __init__(self, to: str, export: Export, *, pause_s: float) -> None:
-        """`pause_s`: how long after a failure no further attempt is made."""
-        self.to = to
+    def __init__(self, to: str, export: Export[T], *, pause_s: float, what: str = "spans") -> None:
+        """`pause_s`: how long after a failure no further attempt is made. `what` is carried, in the plural."""
+        self.to, self.what = to, what
         self._export = export
         self._pause_s = pause_s
         self._begin()
@@ -38,7 +39,7 @@ class Batches:
 
     def _begin(self) -> None:
         self.lost = 0
-        self._queue: collections.deque[ReadableSpan] = collections.deque()
+        self._queue: collections.deque[T] = collections.deque()
         self._flushes: collections.deque[threading.Event] = collections.deque()
         self._filled, self._hurry = threading.Event(), threading.Event()
         self._starting = threading.Lock()
@@ -52,12 +53,12 @@ class Batches:
         self._begin()
         self._stopped = stopped
 
-    def add(self, span: ReadableSpan) -> None:
-        """Take over a finished span."""
+    def add(self, one: T) -> None:
+        """Take over a finished span, or whatever is carried."""
         if self._stopped or len(self._queue) >= ROOM:
             self.lost += 1
             return
-        self._queue.append(span)
+        self._queue.append(one)
         if self._thread is None:
             self._start()
         if not self._filled.is_set():
@@ -104,24 +105,31 @@ class Batches:
         for done in flushes:
             done.set()
 
-    def _send(self, spans: list[ReadableSpan]) -> None:
+    def _send(self, batch: list[T]) -> None:
         if self._resume_at and time.monotonic() < self._resume_at:
-            self.lost += len(spans)
+            self.lost += len(batch)
             return
         try:
-            self._export(spans)
+            self._export(batch)
         except Exception as error:  # noqa: BLE001 - whatever an exporter raises, the job goes on
-            self.lost += len(spans)
+            self.lost += len(batch)
             if not self._resume_at:
-                log.warning("spans are being lost: %s does not take them: %s: %s", self.to, type(error).__name__, error)
+                why = f"{type(error).__name__}: {error}"
+                log.warning("%s are being lost: %s does not take them: %s", self.what, self.to, why)
             self._resume_at = time.monotonic() + self._pause_s
         else:
             if self._resume_at:
-                log.warning("spans are taken again by %s; %d were lost", self.to, self.lost)
+                log.warning("%s are taken again by %s; %d were lost", self.what, self.to, self.lost)
             self._resume_at = 0.0
 
 
-_alive: "weakref.WeakSet[Batches]" = weakref.WeakSet()
+_alive: "weakref.WeakSet[Batches[Any]]" = weakref.WeakSet()
+
+
+def lost() -> Iterator[tuple[str, str, int]]:
+    """What this process has lost so far: what it was, where it was to go, and how many."""
+    for batches in list(_alive):
+        yield batches.what, "otlp" if batches.to.startswith("OTLP") else batches.to, batches.lost
 
 
 def _after_fork() -> None:

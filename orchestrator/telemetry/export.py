@@ -2,11 +2,12 @@
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, format_span_id, format_trace_id
+from opentelemetry.sdk.util.instrumentation import InstrumentationScope
+from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id
 from pydantic_core import PydanticSerializationError, to_json
 
 from orchestrator.telemetry import names
@@ -16,16 +17,29 @@ from orchestrator.telemetry.redaction import redact, redact_text
 if TYPE_CHECKING:
     from orchestrator.telemetry.setup import SpanSink
 
-Untold = Callable[[ReadableSpan], Iterator[ReadableSpan]]
 OTLP_PAUSE_S = 10.0
 EXCEPTION: Final = "exception"
 VERSION_BITS, JOB_VERSION, NO_JOB_VERSION = 0xF << 76, 0x7 << 76, 0x4 << 76
 """Where a UUID says its version: 7 in a job, and 4 in traces of no job, so that their ids tell them apart."""
 
 
-def destinations(service: str, otlp_endpoint: str, sink: "SpanSink | None", untold: Untold) -> tuple[Batches, ...]:
+class Source(Protocol):
+    """Where the spans come from."""
+
+    def untold(self, span: ReadableSpan) -> Iterator[ReadableSpan]:
+        """The open spans around one, each once: kept with it as they stand, it has its place whatever happens."""
+        ...
+
+    def send(self, span: ReadableSpan) -> None:
+        """Let one more be carried to all destinations."""
+        ...
+
+
+def destinations(
+    service: str, otlp_endpoint: str, sink: "SpanSink | None", source: Source
+) -> tuple[Batches[ReadableSpan], ...]:
     """Where this process sends its spans; each with a queue of its own, so that one cannot hold up the other."""
-    kept = (Batches("the job store", into(sink, service, untold), pause_s=0.0),) if sink is not None else ()
+    kept = (Batches("the job store", into(sink, service, source), pause_s=0.0),) if sink is not None else ()
     if not otlp_endpoint:
         return kept
     from orchestrator.telemetry import otlp  # noqa: PLC0415 - the exporter costs 60 ms: only for those who export
@@ -33,22 +47,47 @@ def destinations(service: str, otlp_endpoint: str, sink: "SpanSink | None", unto
     return (*kept, Batches(f"OTLP {otlp_endpoint}", otlp.to(otlp_endpoint, service), pause_s=OTLP_PAUSE_S))
 
 
-def into(sink: "SpanSink", service: str, untold: Untold) -> Export:
+def into(sink: "SpanSink", service: str, source: Source) -> Export[ReadableSpan]:
     """Export to the records of the spans' jobs; spans that belong to no job are not kept.
 
-    `untold`: the open spans around one, kept with it as they stand, so that it has its place whatever happens.
+    The first to keep spans of a job that is not sampled makes its root as well, which its submitter has dropped.
     """
 
     def export(spans: Sequence[ReadableSpan]) -> None:
         rows: dict[str, list[bytes]] = {}
+        rootless = set[str]()
         for span in spans:
-            if context_of(span).trace_id & VERSION_BITS == JOB_VERSION:
-                kept = rows.setdefault(format_trace_id(context_of(span).trace_id), [])
-                kept.extend(row(one, service) for one in (*untold(span), span))
+            context = context_of(span)
+            if of_a_job(context.trace_id):
+                job_id = format_trace_id(context.trace_id)
+                rows.setdefault(job_id, []).extend(row(one, service) for one in (*source.untold(span), span))
+                if not context.trace_flags.sampled:
+                    rootless.add(job_id)
         if rows:
             sink.append(rows)
+        for found in sink.rootless(rootless) if rootless else ():
+            source.send(_root(*found))
 
     return export
+
+
+def _root(job_id: str, workflow: str, tenant: str, opened_ms: int) -> ReadableSpan:
+    """The root span of a job that is not sampled: the moment at which it was submitted."""
+    attributes = {names.OPERATION: names.INVOKE_WORKFLOW, names.WORKFLOW: workflow, names.JOB: job_id}
+    attributes |= {names.TENANT: redact_text(tenant)} if tenant else {}
+    return ReadableSpan(
+        f"{names.INVOKE_WORKFLOW} {workflow}",
+        SpanContext(int(job_id, 16), int(job_id[16:], 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)),
+        attributes={**attributes, names.PARTIAL: True},
+        start_time=opened_ms * 1_000_000,
+        end_time=opened_ms * 1_000_000,
+        instrumentation_scope=InstrumentationScope(names.TRACER),
+    )
+
+
+def of_a_job(trace_id: int) -> bool:
+    """Whether a trace is a job's."""
+    return trace_id & VERSION_BITS == JOB_VERSION
 
 
 def context_of(span: ReadableSpan) -> SpanContext:

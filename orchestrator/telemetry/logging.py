@@ -3,8 +3,11 @@
 Everything goes through the standard library's root logger, so Celery's, uvicorn's and the MCP SDK's lines look alike.
 """
 
+import atexit
 import logging
 import sys
+import threading
+import time
 from collections.abc import Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, TextIO
 
@@ -19,6 +22,9 @@ from orchestrator.telemetry.redaction import CUT_AT, know, redact
 if TYPE_CHECKING:
     from structlog.types import Processor
 
+    from orchestrator.telemetry.batches import Batches
+
+STOP_PATIENCE_S = 2.0
 QUIET = ("httpx2", "httpcore2", "mcp", "opentelemetry", "asyncio", "celery.worker.strategy", "celery.app.trace")
 """Libraries that say on INFO what our own lines already say."""
 
@@ -43,6 +49,8 @@ def configure(settings: Settings, service: str, stream: TextIO | None = None) ->
         cache_logger_on_first_use=False,
     )
     shown: list[Processor] = [_plain, structlog.dev.ConsoleRenderer(colors=out.isatty())] if watched else [_json]
+    if endpoint := settings.otlp("logs"):
+        shown.insert(0, _Sent(endpoint, service))
     sink = logging.StreamHandler(out)
     sink.setFormatter(
         ProcessorFormatter(
@@ -74,6 +82,35 @@ def _take_over(root: logging.Logger, sink: logging.Handler, level: str) -> None:
         logger = logging.getLogger(name)
         logger.propagate = True
         logger.handlers.clear()
+
+
+class _Sent:
+    """Sends each line by OTLP as well, but for those that tell of sending."""
+
+    def __init__(self, endpoint: str, service: str) -> None:
+        from orchestrator.telemetry import batches, lines  # noqa: PLC0415 - the SDK costs 50 ms: only for those who export
+
+        stop()
+        self._ours = batches.THREAD
+        self._batches = lines.batches(endpoint, service)
+        _sending.append(self._batches)
+
+    def __call__(self, _logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
+        if not threading.current_thread().name.startswith(self._ours):
+            self._batches.add((time.time_ns(), dict(line)))
+        return line
+
+
+_sending: "list[Batches[Any]]" = []
+
+
+def stop(timeout_s: float = STOP_PATIENCE_S) -> None:
+    """Send the last lines, if any are sent. Repeating it is harmless."""
+    while _sending:
+        _sending.pop().stop(timeout_s)
+
+
+atexit.register(stop)
 
 
 class _Service:

@@ -5,21 +5,18 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import structlog
-from opentelemetry.exporter.otlp.proto.http.metric_exporter import OTLPMetricExporter
 from opentelemetry.exporter.prometheus import PrometheusMetricReader
 from opentelemetry.metrics import CallbackOptions, Observation
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData, PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import generate_latest
 
 from orchestrator.telemetry import names
 from orchestrator.telemetry.metrics import TABLE, Labels
 from orchestrator.telemetry.names import Metric
+from orchestrator.telemetry.otlp import exporter, resource
 
-OTLP_TIMEOUT_S = 2.0
-REMEDY = "name an http:// endpoint in SUREFOOT_OTLP_ENDPOINT, or set SUREFOOT_METRICS_PORT"
 log = structlog.get_logger(__name__)
 
 
@@ -29,14 +26,9 @@ class Meters:
     def __init__(self, service: str, otlp_endpoint: str) -> None:
         self._registry = CollectorRegistry()
         readers: list[Any] = [PrometheusMetricReader(scope_info_enabled=False, registry=self._registry)]
-        if otlp_endpoint.startswith("http"):
-            readers.append(PeriodicExportingMetricReader(_Exporter(_url(otlp_endpoint), timeout=OTLP_TIMEOUT_S)))
-        elif otlp_endpoint:
-            log.warning("metrics are not sent: by gRPC go spans only", endpoint=otlp_endpoint, remedy=REMEDY)
-        resource = Resource.create(
-            {names.SERVICE: service, names.SERVICE_INSTANCE: f"{os.uname().nodename}-{os.getpid()}"}
-        )
-        self._provider: MeterProvider | None = MeterProvider(readers, resource, shutdown_on_exit=False)
+        if otlp_endpoint:
+            readers.append(_reader(otlp_endpoint))
+        self._provider: MeterProvider | None = MeterProvider(readers, resource(service)(), shutdown_on_exit=False)
         self._meter = self._provider.get_meter(names.TRACER)
         self.instruments: dict[Metric, Any] = {}
         for metric, what in TABLE.items():
@@ -69,22 +61,27 @@ class Meters:
             self._provider = None
 
 
-class _Exporter(OTLPMetricExporter):
-    """A forked child inherits the numbers of its parent, and the thread that exports them: the parent does already."""
+class _Sending:
+    """Sends metrics where an SDK's exporter would, and says once that they are not taken.
 
-    def __init__(self, endpoint: str, timeout: float) -> None:
-        super().__init__(endpoint=endpoint, timeout=timeout)
-        self._owner = os.getpid()
+    A forked child inherits the numbers of its parent, and the thread that exports them: the parent does already.
+    """
 
-    def export(
-        self, metrics_data: MetricsData, timeout_millis: float | None = 10_000, **kwargs: Any
-    ) -> MetricExportResult:
-        """Send, if it is ours."""
+    def __init__(self, endpoint: str, send: Callable[..., MetricExportResult]) -> None:
+        self._endpoint, self._send, self._owner, self._refused = endpoint, send, os.getpid(), False
+
+    def __call__(self, metrics_data: MetricsData, *arguments: Any, **named: Any) -> MetricExportResult:
         if os.getpid() != self._owner:
             return MetricExportResult.SUCCESS
-        return super().export(metrics_data, timeout_millis, **kwargs)
+        result = self._send(metrics_data, *arguments, **named)
+        refused = result is not MetricExportResult.SUCCESS
+        if refused != self._refused:
+            log.warning("metrics are not taken" if refused else "metrics are taken again", by=self._endpoint)
+        self._refused = refused
+        return result
 
 
-def _url(endpoint: str) -> str:
-    """Where metrics go when spans go to `endpoint`."""
-    return f"{endpoint.removesuffix('/v1/traces').rstrip('/')}/v1/metrics"
+def _reader(endpoint: str) -> PeriodicExportingMetricReader:
+    sends = exporter("metrics", endpoint)()
+    sends.export = _Sending(endpoint, sends.export)
+    return PeriodicExportingMetricReader(sends)

@@ -2,11 +2,13 @@
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.settings import Settings
+from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Metric
 
 if TYPE_CHECKING:
@@ -61,6 +63,7 @@ TABLE: Mapping[Metric, Instrument] = {
     Metric.CALLS_IN_DOUBT: Instrument("gauge", "{call}", "Calls in doubt, about which a person is asked"),
     Metric.JOBS_IN_DOUBT: Instrument("gauge", "{job}", "Jobs that wait for an answer about a call in doubt"),
     Metric.PROCESSES: Instrument("gauge", "{process}", "Processes that say they are alive, and those that fell silent"),
+    Metric.LOST: Instrument("total", "{item}", "Spans and log lines of this process that nobody took"),
     Metric.REDIS_MEMORY: Instrument("gauge", "By", "Memory that Redis uses"),
     Metric.REDIS_MEMORY_LIMIT: Instrument("gauge", "By", "Memory that Redis may use; not there without a limit"),
 }
@@ -121,8 +124,20 @@ class _Seen:
 
 def start(settings: Settings, service: str) -> Metrics:
     """Begin to count in this process, if somebody can see it: on SUREFOOT_METRICS_PORT or SUREFOOT_OTLP_ENDPOINT."""
-    if not settings.metrics_port and not settings.otlp_endpoint:
+    endpoint = settings.otlp("metrics")
+    if not settings.metrics_port and not endpoint:
         return Metrics()
     from orchestrator.telemetry.metering import Meters  # noqa: PLC0415 - the SDK costs 50 ms: not where nobody looks
 
-    return Metrics(Meters(service, settings.otlp_endpoint))
+    metrics = Metrics(Meters(service, endpoint))
+    metrics.watch(Metric.LOST, look=_lost)
+    return metrics
+
+
+def _lost() -> Readings:
+    from orchestrator.telemetry.batches import lost  # noqa: PLC0415 - as above
+
+    counts = Counter[tuple[str, str]]()
+    for what, destination, count in lost():
+        counts[what, destination] += count
+    return {Metric.LOST: [(n, {names.CARRIED: what, names.DESTINATION: to}) for (what, to), n in counts.items()]}

@@ -1,75 +1,119 @@
-"""Exports spans by OTLP, by the SDK's own exporter."""
+"""Exports by OTLP, with the SDK's own exporters: spans, log lines, metrics; over HTTP, and over gRPC with the extra."""
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache
+from importlib import import_module
+from typing import Any, Final
 
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.export import SpanExporter, SpanExportResult
 from opentelemetry.trace import Status
 
-from orchestrator.settings import InvalidSettings
+from orchestrator.settings import InvalidSettings, Signal
 from orchestrator.telemetry import names
 from orchestrator.telemetry.batches import THREAD, Export
 from orchestrator.telemetry.export import attributes_of, events_of, message_of
 
 TIMEOUT_S = 2.0
+EXPORTERS: Final[Mapping[Signal, tuple[str, str]]] = {
+    "traces": ("trace_exporter", "OTLPSpanExporter"),
+    "metrics": ("metric_exporter", "OTLPMetricExporter"),
+    "logs": ("_log_exporter", "OTLPLogExporter"),
+}
+METRICS_THREAD = "OtelPeriodicExportingMetricReader"
+"""The SDK's own thread that sends metrics."""
 
 
-def to(endpoint: str, service: str) -> Export:
-    """Export by OTLP; headers and certificates come from OpenTelemetry's own variables.
+def to(endpoint: str, service: str) -> Export[ReadableSpan]:
+    """Export spans by OTLP.
 
     Raises:
         InvalidSettings: gRPC is asked for, and what it needs is not installed.
     """
-    # made by the thread that exports: gRPC's own threads do not survive the fork of a worker's children
-    exporter = cache(_grpc(endpoint) if endpoint.startswith("grpc") else _http(endpoint))
-    resource = Resource.create({names.SERVICE: service, names.SERVICE_INSTANCE: f"{os.uname().nodename}-{os.getpid()}"})
+    export, of = sending("traces", endpoint), resource(service)
+    return lambda spans: export([_redacted(span, of()) for span in spans])
 
-    def export(spans: Sequence[ReadableSpan]) -> None:
-        if exporter().export([_redacted(span, resource) for span in spans]) is not SpanExportResult.SUCCESS:
-            raise ConnectionError("the collector did not accept the spans")
+
+def sending(signal: Signal, endpoint: str) -> Callable[[Sequence[Any]], None]:
+    """Export batches of a signal; one that the collector does not take is an error."""
+    make = exporter(signal, endpoint)
+
+    @cache
+    def of_process(_pid: int) -> Any:
+        """Made by the thread that exports, in each process: no connection, nor thread of gRPC's, survives a fork."""
+        return make()
+
+    def export(batch: Sequence[Any]) -> None:
+        if of_process(os.getpid()).export(batch).name != "SUCCESS":
+            raise ConnectionError("the collector did not accept them")
 
     return export
 
 
-def _http(endpoint: str) -> Callable[[], SpanExporter]:
-    from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 - one of two is loaded
+def exporter(signal: Signal, endpoint: str) -> Callable[[], Any]:
+    """What makes the exporter to an HTTP intake's full URL, or to `grpc://host:port`, in the clear, or `grpcs://`.
 
-    logging.getLogger(http.__name__).addFilter(_not_ours)
-    url = endpoint if endpoint.endswith("/v1/traces") else f"{endpoint.rstrip('/')}/v1/traces"
-    return lambda: http.OTLPSpanExporter(endpoint=url, timeout=TIMEOUT_S)
+    Headers, certificates and compression come from OpenTelemetry's own variables.
 
-
-def _grpc(endpoint: str) -> Callable[[], SpanExporter]:
-    """`grpc://host:4317`, in the clear, or `grpcs://host:4317`."""
+    Raises:
+        InvalidSettings: gRPC is asked for, and what it needs is not installed.
+    """
+    module, kind = EXPORTERS[signal]
+    scheme, _, address = endpoint.partition("://")
+    if scheme not in {"grpc", "grpcs"}:
+        over = import_module(f"opentelemetry.exporter.otlp.proto.http.{module}")
+        logging.getLogger(over.__name__).addFilter(_not_ours)
+        return lambda: getattr(over, kind)(endpoint=endpoint, timeout=TIMEOUT_S)
     try:
-        from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 - an extra
+        over = import_module(f"opentelemetry.exporter.otlp.proto.grpc.{module}")
     except ImportError:
         what = "OTLP over gRPC is not installed: pip install 'surefoot[otlp-grpc]', or name an http:// endpoint"
         raise InvalidSettings(f"SUREFOOT_OTLP_ENDPOINT={endpoint!r}: {what}") from None
-    logging.getLogger(f"{grpc.__name__.rpartition('.')[0]}.exporter").addFilter(_not_ours)
-    scheme, _, address = endpoint.partition("://")
-    return lambda: grpc.OTLPSpanExporter(endpoint=address, insecure=scheme == "grpc", timeout=TIMEOUT_S)
+    logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").addFilter(_not_ours)
+    return lambda: getattr(over, kind)(endpoint=address, insecure=scheme == "grpc", timeout=TIMEOUT_S)
+
+
+def resource(service: str) -> Callable[[], Resource]:
+    """What a process says of itself; to be asked in the process. The SDK looks around at once: at its end it cannot."""
+    shared = Resource.create({names.SERVICE: service})
+
+    @cache
+    def of_process(pid: int) -> Resource:
+        return shared.merge(Resource({names.SERVICE_INSTANCE: f"{os.uname().nodename}-{pid}"}))
+
+    return lambda: of_process(os.getpid())
+
+
+def sound(text: str) -> str:
+    """The text as UTF-8 can say it: half a character would cost its whole batch."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return text.encode(errors="replace").decode()
+    return text
+
+
+def _sound(attributes: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: sound(value) if isinstance(value, str) else value for name, value in attributes.items()}
 
 
 def _not_ours(record: logging.LogRecord) -> bool:
-    """The exporter's own lines, one for each failed batch: `Batches` says it once."""
-    return not (record.threadName or "").startswith(THREAD)
+    """The exporters' own lines, several for each failed batch: `Batches` and `metering` say it once."""
+    return not (record.threadName or "").startswith((THREAD, METRICS_THREAD))
 
 
 def _redacted(span: ReadableSpan, resource: Resource) -> ReadableSpan:
     """A copy without secrets, of this process."""
-    code, message = span.status.status_code, message_of(span)
+    code, message = span.status.status_code, sound(message_of(span))
     return ReadableSpan(
-        name=span.name,
+        name=sound(span.name),
         context=span.context,
         parent=span.parent,
         resource=resource,
-        attributes=attributes_of(span),
-        events=[Event(name, said, at) for name, at, said in events_of(span)],
+        attributes=_sound(attributes_of(span)),
+        events=[Event(name, _sound(said), at) for name, at, said in events_of(span)],
         links=span.links,
         kind=span.kind,
         status=Status(code, message) if message else Status(code),

@@ -1,18 +1,21 @@
 """The tracer provider: a job's id becomes the trace's id, and the trace of everything else is marked as nobody's."""
 
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
-from weakref import WeakSet, WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakSet, WeakValueDictionary
 
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON, ParentBased
+from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, Sampler, SamplingResult
+from opentelemetry.trace import Link, SpanKind, TraceState
+from opentelemetry.util.types import Attributes
 
-from orchestrator.telemetry.export import NO_JOB_VERSION, VERSION_BITS, context_of
+from orchestrator.telemetry.export import NO_JOB_VERSION, VERSION_BITS, context_of, of_a_job
+from orchestrator.telemetry.sampling import Held, sampled
 from orchestrator.telemetry.spans import ATTEMPT, ROOT_OF
 
 if TYPE_CHECKING:
@@ -37,6 +40,37 @@ class JobIds(RandomIdGenerator):
         return False
 
 
+class ByJob(Sampler):
+    """A job is traced as its id says, whatever OTEL_TRACES_SAMPLER says around us; traces of no job are sampled."""
+
+    def __init__(self, share: float, *, hold: bool) -> None:
+        """`hold`: of other jobs our own spans are held, to be kept if something goes wrong. Libraries' cost more."""
+        self._share, self._hold, self._other_traces = share, hold, ParentBased(ALWAYS_ON)
+
+    def should_sample(
+        self,
+        parent_context: Context | None,
+        trace_id: int,
+        name: str,
+        kind: SpanKind | None = None,
+        attributes: Attributes = None,
+        links: Sequence[Link] | None = None,
+        trace_state: TraceState | None = None,
+    ) -> SamplingResult:
+        """Decide."""
+        if not of_a_job(trace_id):
+            others = self._other_traces
+            return others.should_sample(parent_context, trace_id, name, kind, attributes, links, trace_state)
+        if sampled(trace_id, self._share):
+            return SamplingResult(Decision.RECORD_AND_SAMPLE, attributes)
+        held = self._hold and kind is SpanKind.INTERNAL
+        return SamplingResult(Decision.RECORD_ONLY if held else Decision.DROP, attributes)
+
+    def get_description(self) -> str:
+        """For who prints it."""
+        return f"ByJob({self._share})"
+
+
 class Outlet(SpanProcessor):
     """Hands finished spans to the batches that carry them away, and knows which ones are still open.
 
@@ -45,18 +79,31 @@ class Outlet(SpanProcessor):
     """
 
     def __init__(self) -> None:
-        self.batches: tuple[Batches, ...] = ()
+        self.batches: tuple[Batches[ReadableSpan], ...] = ()
         self._open: WeakValueDictionary[int, ReadableSpan] = WeakValueDictionary()  # some are never ended: discarded
         self._told: WeakSet[ReadableSpan] = WeakSet()
+        self._held: WeakKeyDictionary[ReadableSpan, Held] = WeakKeyDictionary()
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         """Remember it."""
         del parent_context
-        self._open[span.get_span_context().span_id] = span
+        context = span.get_span_context()
+        self._open[context.span_id] = span
+        if not context.trace_flags.sampled:
+            around = self._open.get(span.parent.span_id) if span.parent is not None else None
+            held = self._held.get(around) if around is not None else None
+            self._held[span] = held or Held(context.span_id)
 
     def on_end(self, span: ReadableSpan) -> None:
-        """Hand it on."""
-        self._open.pop(context_of(span).span_id, None)
+        """Hand it on, or hold it until the attempt that it is part of has ended."""
+        span_id = context_of(span).span_id
+        begun = self._open.pop(span_id, None)  # `span` is a copy of it
+        held = self._held.pop(begun, None) if begun is not None else None
+        for kept in held.ended(span, span_id) if held is not None else (span,):
+            self.send(kept)
+
+    def send(self, span: ReadableSpan) -> None:
+        """Let it be carried away."""
         for batches in self.batches:
             batches.add(span)
 
@@ -72,13 +119,14 @@ class Outlet(SpanProcessor):
 
 
 class Provider(TracerProvider):
-    """OpenTelemetry's own; a job is traced as a whole or not at all, whatever OTEL_TRACES_SAMPLER says around us.
+    """OpenTelemetry's own.
 
     The resource is added where spans leave for a collector (`otlp.py`): a forked child is another process.
     """
 
-    def __init__(self) -> None:
-        super().__init__(ParentBased(ALWAYS_ON), Resource.get_empty(), shutdown_on_exit=False, id_generator=JobIds())
+    def __init__(self, share: float = 1.0, *, hold: bool = False) -> None:
+        sampler = ByJob(share, hold=hold)
+        super().__init__(sampler, Resource.get_empty(), shutdown_on_exit=False, id_generator=JobIds())
         self.outlet = Outlet()
         self.add_span_processor(self.outlet)
 

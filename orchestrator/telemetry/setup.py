@@ -1,7 +1,7 @@
 """Starts and stops telemetry in a process: where spans go, and who is traced."""
 
 import atexit
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 from orchestrator.settings import Settings
@@ -10,6 +10,8 @@ from orchestrator.telemetry.redaction import know
 from orchestrator.telemetry.spans import Spans
 
 if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
+
     from orchestrator.telemetry.batches import Batches
     from orchestrator.telemetry.provider import Provider
 
@@ -23,13 +25,20 @@ class SpanSink(Protocol):
         """Add spans, each a JSON object, to the traces of their jobs. An error loses these spans and nothing else."""
         ...
 
+    def rootless(self, jobs: Iterable[str]) -> Iterable[tuple[str, str, str, int]]:
+        """Which of these jobs have no root span and are told so now, for the first time.
+
+        Each with its workflow, its tenant and when it was submitted, milliseconds since 1970.
+        """
+        ...
+
 
 class Telemetry:
     """What a process records, and where it sends it. `spans` makes the spans."""
 
-    def __init__(self, provider: "Provider | None" = None) -> None:
+    def __init__(self, provider: "Provider | None" = None, share: float = 1.0) -> None:
         """`provider`: what a child process made by fork takes over. None: nothing is recorded."""
-        self.spans = Spans(provider.get_tracer(names.TRACER) if provider is not None else None)
+        self.spans = Spans(provider.get_tracer(names.TRACER) if provider is not None else None, share)
         self.provider = provider
 
     @property
@@ -60,7 +69,7 @@ class Telemetry:
         atexit.unregister(self.stop)
 
     @property
-    def _batches(self) -> "tuple[Batches, ...]":
+    def _batches(self) -> "tuple[Batches[ReadableSpan], ...]":
         return self.provider.outlet.batches if self.provider is not None else ()
 
 
@@ -75,7 +84,7 @@ def start(settings: Settings, service: str, sink: SpanSink | None = None, *, own
     """
     global _process  # noqa: PLW0603 - OpenTelemetry's global provider can be set once a process
     know(settings.given)
-    if not settings.trace or (sink is None and not settings.otlp_endpoint):
+    if not settings.trace or (sink is None and not settings.otlp("traces")):
         return Telemetry()
     from orchestrator.telemetry import export, provider  # noqa: PLC0415 - the SDK costs 50 ms: not without tracing
 
@@ -83,10 +92,10 @@ def start(settings: Settings, service: str, sink: SpanSink | None = None, *, own
     if own_process and _process is not None:
         _process.stop()
         traced = _process.provider
-    traced = traced or provider.Provider()
-    outlet = traced.outlet
-    outlet.batches = export.destinations(service, settings.otlp_endpoint, sink, outlet.untold)
-    telemetry = Telemetry(traced)
+    share = settings.trace_sample
+    traced = traced or provider.Provider(share, hold=own_process)
+    traced.outlet.batches = export.destinations(service, settings.otlp("traces"), sink, traced.outlet)
+    telemetry = Telemetry(traced, share)
     atexit.register(telemetry.stop)
     if own_process:
         _process = telemetry

@@ -20,6 +20,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, Sta
 from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Happening, Kind, Outcome, Stage
 from orchestrator.telemetry.redaction import as_text, redact_text
+from orchestrator.telemetry.sampling import new_job
 
 ROOT_OF: ContextVar[str] = ContextVar("surefoot_root_of", default="")
 """The job whose root span is being started; the generator of ids (`provider.py`) reads it."""
@@ -46,7 +47,8 @@ def unrecorded() -> Generator[None]:
 @contextmanager
 def within(job_id: str) -> Generator[None]:
     """Whatever is measured inside carries the job's id, as its trace's, where the destination knows exemplars."""
-    token = otel_context.attach(_within(job_id) or otel_context.get_current())
+    here = trace.get_current_span().get_span_context().trace_id == int(job_id, 16)
+    token = otel_context.attach(otel_context.get_current() if here else _under_root(job_id))
     try:
         yield
     finally:
@@ -159,15 +161,20 @@ def current() -> Span:
 class Spans:
     """Makes the spans of jobs; `Spans(None)` makes none and costs nothing."""
 
-    __slots__ = ("_tracer",)
+    __slots__ = ("_share", "_tracer")
 
-    def __init__(self, tracer: Tracer | None) -> None:
-        self._tracer = tracer
+    def __init__(self, tracer: Tracer | None, share: float = 1.0) -> None:
+        """`share`: of all jobs, those that are traced as a whole."""
+        self._tracer, self._share = tracer, share
 
     @property
     def on(self) -> bool:
         """Whether spans are recorded."""
         return self._tracer is not None
+
+    def new_job(self) -> str:
+        """A new job's id, which says whether it is sampled."""
+        return new_job(self._share)
 
     def open_job(self, job_id: str, workflow: str, *, tenant: str = "", link: str = "") -> Span:
         """The root span of a job, from `submit` being called to its first messages being enqueued.
@@ -279,9 +286,12 @@ def _links(job_id: str) -> list[Link]:
 
 
 def _within(job_id: str) -> Context | None:
-    """Where a job's span belongs: under the current span if that is the job's, else under the job's root."""
-    current = trace.get_current_span().get_span_context()
-    trace_id = int(job_id, 16)
-    if current.trace_id == trace_id and current.is_valid:
+    """Where a job's span belongs: under the current span if that is the job's and recorded, else under the root."""
+    around = trace.get_current_span()
+    if around.is_recording() and around.get_span_context().trace_id == int(job_id, 16):
         return None
+    return _under_root(job_id)
+
+
+def _under_root(job_id: str) -> Context:
     return trace.set_span_in_context(NonRecordingSpan(_root(job_id)), Context())

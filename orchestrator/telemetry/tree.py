@@ -105,6 +105,11 @@ class Trace:
         return cls(root, failed_step, failing, _pauses(nodes.values()), unreadable)
 
     @property
+    def partial(self) -> bool:
+        """Whether the job is not sampled: here is only what went wrong."""
+        return bool(self.root.attributes.get(names.PARTIAL))
+
+    @property
     def nodes(self) -> list[Node]:
         """All nodes in the order they are shown."""
         return list(self.root.walk())

@@ -7,21 +7,23 @@ import json
 import os
 import re
 import signal
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from typer.testing import CliRunner, Result
 
-from orchestrator import Budget, BudgetExhausted, Job
+from orchestrator import Budget, BudgetExhausted, Job, JobFailed
+from orchestrator.cli import app as cli
 from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Metric
+from orchestrator.telemetry.tree import Trace
 from tests.support.stage import Stage, stage
 from tests.support.waiting import wait_until
+from tests.telemetry.collecting import COLLECTORS, Collector
 from tests.telemetry.metrics_page import documented, prometheus, shown
-from tests.telemetry.test_metrics import Intake
 from tests.tools_client.test_servers import free_port
 from tools.testing.model import ModelServer, answers
 
@@ -50,15 +52,6 @@ class Counting:
         return sum(float(li.split()[-1]) for li in lines if all(f'{key}="{one}"' in li for key, one in labels.items()))
 
 
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    server = Intake()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.fixture(scope="module")
 def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
     folder = tmp_path_factory.mktemp("stage")
@@ -68,7 +61,7 @@ def counting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Counting]:
     )
     with ModelServer() as model:
         more: dict[str, Any] = {"model": f"{model.url}#first", "prices": prices, **CALM}
-        more["workflows"] = "tests.support.flows,tests.models.flows"
+        more |= {"workflows": "tests.support.flows,tests.models.flows", "trace": True, "model_cache_s": 60}
         with stage(folder, server_options=("--maxmemory", "512mb"), **more) as here:
             one = Counting(here, model, free_port(), free_port())
             here.environment["SUREFOOT_METRICS_PORT"] = str(one.sweeper_port)
@@ -89,6 +82,7 @@ def asked(counting: Counting) -> Job:
     counting.model.says(answers(city="Oslo", nights=2))
     job = app.submit({"text": "two nights in Oslo"}, workflow="understand", tenant="acme")
     job.result(60)
+    app.submit({"text": "two nights in Oslo"}, workflow="understand", tenant="acme").result(60)  # from the cache
     return job
 
 
@@ -130,7 +124,7 @@ def test_all_that_the_docs_promise_is_there_with_its_labels_and_nothing_else(cou
         labels = {"surefoot_job_status": status, "gen_ai_workflow_name": workflow}
         return counting.counted("surefoot_jobs_reached_total", **labels)
 
-    wait_until(lambda: reached("understand", "succeeded") == 1, "the job is counted by its workflow")
+    wait_until(lambda: reached("understand", "succeeded") == 2, "the jobs are counted by their workflow")
     assert (reached("flaky", "succeeded"), reached("journey", "failed"), reached("journey", "succeeded")) == (1, 1, 0)
     assert {**shown(counting.page(counting.worker_port)), **shown(counting.page(counting.sweeper_port))} == documented()
     wait_until(
@@ -139,20 +133,71 @@ def test_all_that_the_docs_promise_is_there_with_its_labels_and_nothing_else(cou
     assert counting.counted("surefoot_redis_memory_limit_bytes") == 512 * 2**20
 
 
-def test_a_prefork_workers_children_send_what_they_count_with_the_trace(
-    tmp_path_factory: pytest.TempPathFactory, intake: Intake
-) -> None:
-    endpoint = f"http://127.0.0.1:{intake.server_port}"
-    with stage(tmp_path_factory.mktemp("stage"), otlp_endpoint=endpoint, trace=True, **CALM) as here:
+@dataclass
+class Sent:
+    """What a prefork worker has sent of a job that succeeds and one that fails; `whole`: every job is sampled."""
+
+    whole: bool
+    intake: Collector
+    good: Job
+    bad: Job
+    tree: Trace | None
+    told: list[Result]
+
+    def spans(self, job: Job) -> list[Any]:
+        return [span for _, span in self.intake.spans if span.trace_id.hex() == job.id]
+
+
+@pytest.fixture(scope="module", params=COLLECTORS)
+def sent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
+    """By HTTP every job is sampled, by gRPC none. The worker has ended, so all has been sent."""
+    whole, folder = request.param == "http", tmp_path_factory.mktemp("stage")
+    with (
+        COLLECTORS[request.param]() as intake,
+        stage(folder, otlp_endpoint=intake.url, trace=True, trace_sample=float(whole), **CALM) as here,
+    ):
         worker = here.worker("--pool", "prefork", "--concurrency", "1")
-        job = here.app.submit({"item": "bed", "times": 0}, workflow="flaky")
-        job.result(60)
+        good = here.app.submit({"item": "bed", "times": 0}, workflow="flaky")
+        good.result(60)
+        bad = here.app.submit({"item": "bed"}, workflow="broken")
+        with pytest.raises(JobFailed):
+            bad.result(60)
         os.kill(worker.pid, signal.SIGTERM)
         worker.wait(60)
-    assert {Metric.ATTEMPT_DURATION, Metric.TOOL_DURATION, Metric.QUEUE_WAIT, Metric.SWEEPS} <= set(intake.labels)
+        told = [CliRunner().invoke(cli, ["trace", job.id], env=here.environment) for job in (good, bad)]
+        tree = Trace.read(bad.spans)
+        here.app.close()
+        yield Sent(whole, intake, good, bad, tree, told)
+
+
+def test_a_prefork_workers_children_send_what_they_count_and_their_log_lines(sent: Sent) -> None:
+    counted = {name: labels for name, labels in sent.intake.labels.items() if name.startswith("surefoot")}
+    assert {Metric.ATTEMPT_DURATION, Metric.TOOL_DURATION, Metric.QUEUE_WAIT, Metric.SWEEPS, Metric.LOST} <= set(
+        counted
+    )
     promised = documented()
-    for name, labels in intake.labels.items():
+    for name, labels in counted.items():
         assert {label.replace(".", "_") for label in labels} <= promised[prometheus(Metric(name))], name
-    assert names.AGENT in intake.labels[Metric.ATTEMPT_DURATION]
-    exemplars = [(metric, trace) for metric, trace in intake.exemplars if metric == Metric.ATTEMPT_DURATION]
-    assert (Metric.ATTEMPT_DURATION, job.id) in exemplars
+    assert names.AGENT in counted[Metric.ATTEMPT_DURATION]
+    assert ((Metric.ATTEMPT_DURATION, sent.good.id) in sent.intake.exemplars) == sent.whole
+    said = {(line.body.string_value, line.trace_id.hex()) for _, _, line in sent.intake.lines}
+    assert said >= {(what, job.id) for what in ("step starts", "step ends") for job in (sent.good, sent.bad)}
+
+
+def test_of_a_failed_job_that_is_not_sampled_the_attempt_that_failed_is_sent_under_its_root(sent: Sent) -> None:
+    assert bool(sent.spans(sent.good)) == sent.whole
+    spans = sent.spans(sent.bad)
+    others = {"run/step.begin", "invoke_agent begin", "run/step.broken"} if sent.whole else set[str]()
+    assert {span.name for span in spans} == {"invoke_workflow broken", "invoke_agent broken"} | others
+    ids = {span.span_id for span in spans}
+    assert [span.name for span in spans if span.parent_span_id not in ids] == ["invoke_workflow broken"]
+
+
+def test_what_a_trace_lacks_is_said(sent: Sent) -> None:
+    assert sent.tree is not None
+    assert (sent.tree.partial, sent.tree.failing and sent.tree.failing.name) == (not sent.whole, "invoke_agent broken")
+    good, bad = sent.told
+    assert (good.exit_code, bad.exit_code) == (0 if sent.whole else 1, 0)
+    assert "it is not sampled and nothing went wrong (SUREFOOT_TRACE_SAMPLE)" in str(good.exception) or sent.whole
+    assert "step 2 of 3 (broken) failed: unhandled" in bad.output
+    assert ("not sampled: only attempts in which something went wrong" in bad.output) != sent.whole

@@ -133,3 +133,15 @@ def test_a_fork_and_its_source_are_linked_in_both_traces(traced: Stage) -> None:
     assert links[fork.id, "invoke_workflow journey"] == [f"{source.id}-{source.id[16:]}"]
     assert shown(source, "fork") == f"fork (job {fork.id})"
     assert shown(fork, "invoke_workflow") == f"invoke_workflow journey (job {source.id})"
+
+
+def test_a_step_that_the_budget_does_not_let_begin_is_where_the_trace_fails(traced: Stage) -> None:
+    job = traced.app.submit(BED, workflow="journey", budget=Budget(steps=1))
+    with pytest.raises(BudgetExhausted):
+        job.result(90)
+    wait_until(lambda: any(b'"error.type":"budget"' in row for row in job.spans), "the refusal has arrived")
+    tree = Trace.read(job.spans)
+    assert tree is not None
+    assert tree.failed_step is not None
+    assert tree.failed_step.attributes[names.STEP_TOTAL] == 5
+    assert "steps 1 of 1" in tree.failed_step.message

@@ -64,6 +64,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "resume": [JOB, "{}", -1],
         "emit": [JOB, "a", "hello"],
         "keep": [600, 100, JOB, "a pack"],
+        "root": [JOB, "e" * 32],
         "recall": [JOB, "a"],
         "remember": ["name", 600, '{"text":"Oslo"}'],
         "whose": ["t", "0" * 32, JOB],

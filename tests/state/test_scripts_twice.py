@@ -45,6 +45,7 @@ SECOND: dict[str, Callable[[Answer], bool]] = {
     "remember": lambda row: row == [b"OK"],
     "resume": lambda row: row == [b"REFUSED", b"running"],
     "retire": lambda row: row == 0,
+    "root": lambda row: row == [b"OK"],
     "sweep_leases": lambda row: row == [0, []],
     "sweep_ready": lambda row: row == [0, 0, 0, []],
     "sweep_again": lambda row: row == [0, []],

@@ -3,14 +3,27 @@
 import gzip
 import json
 import threading
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import grpc
 import uuid_utils
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
+from opentelemetry.proto.collector.logs.v1.logs_service_pb2_grpc import (
+    LogsServiceServicer,
+    add_LogsServiceServicer_to_server,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
+    ExportMetricsServiceRequest,
+    ExportMetricsServiceResponse,
+)
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2_grpc import (
+    MetricsServiceServicer,
+    add_MetricsServiceServicer_to_server,
+)
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
     ExportTraceServiceRequest,
     ExportTraceServiceResponse,
@@ -30,6 +43,12 @@ class Memory:
 
     def __init__(self) -> None:
         self.jobs: dict[str, list[bytes]] = {}
+        self.rooted = set[str]()
+
+    def rootless(self, jobs: Iterable[str]) -> list[tuple[str, str, str, int]]:
+        told = [(job_id, "trip", "acme", int(job_id[:12], 16)) for job_id in jobs if job_id not in self.rooted]
+        self.rooted.update(jobs)
+        return told
 
     def append(self, spans: Mapping[str, list[bytes]]) -> None:
         for job_id, rows in spans.items():
@@ -46,19 +65,57 @@ class Memory:
 
 
 class Collector:
-    """What arrived: (service, span) pairs, and the whole of it as bytes."""
+    """What arrived: (service, span), (service, scope, log record) and metrics; and the whole of it as bytes.
+
+    Attributes:
+        labels: of each metric; `exemplars`: (metric, trace).
+    """
 
     def __init__(self, url: str) -> None:
         self.url = url
         self.spans: list[tuple[str, Any]] = []
+        self.lines: list[tuple[str, str, Any]] = []
+        self.metrics: list[Any] = []
         self.raw = b""
 
-    def take(self, body: bytes) -> None:
-        self.raw += body
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            service = next(a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
-            for scope in resource.scope_spans:
-                self.spans += [(service, span) for span in scope.spans]
+    def take(self, request: Any) -> None:
+        self.raw += request.SerializeToString()
+        for resource in getattr(request, "resource_spans", ()):
+            self.spans += [(_service(resource), span) for scope in resource.scope_spans for span in scope.spans]
+        for resource in getattr(request, "resource_logs", ()):
+            for scope in resource.scope_logs:
+                self.lines += [(_service(resource), scope.scope.name, line) for line in scope.log_records]
+        for resource in getattr(request, "resource_metrics", ()):
+            self.metrics += [metric for scope in resource.scope_metrics for metric in scope.metrics]
+
+    @property
+    def labels(self) -> dict[str, set[str]]:
+        found: dict[str, set[str]] = {}
+        for metric, point in self._points():
+            found.setdefault(metric, set()).update(label.key for label in point.attributes)
+        return found
+
+    @property
+    def exemplars(self) -> set[tuple[str, str]]:
+        return {
+            (metric, one.trace_id.hex()) for metric, point in self._points() for one in getattr(point, "exemplars", ())
+        }
+
+    def _points(self) -> Iterator[tuple[str, Any]]:
+        for metric in list(self.metrics):
+            for point in getattr(metric, metric.WhichOneof("data")).data_points:
+                yield metric.name, point
+
+
+def _service(resource: Any) -> str:
+    return next(a.value.string_value for a in resource.resource.attributes if a.key == "service.name")
+
+
+REQUESTS = {
+    "/v1/traces": ExportTraceServiceRequest,
+    "/v1/metrics": ExportMetricsServiceRequest,
+    "/v1/logs": ExportLogsServiceRequest,
+}
 
 
 @contextmanager
@@ -69,8 +126,7 @@ def collector() -> Generator[Collector]:
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
             body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
-            assert self.path == "/v1/traces"
-            received.take(body)
+            received.take(REQUESTS[self.path].FromString(body))
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -78,12 +134,19 @@ def collector() -> Generator[Collector]:
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
             pass
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Intake)
-    received = Collector(f"http://127.0.0.1:{server.server_port}")
+    with serving(Intake) as url:
+        received = Collector(url)
+        yield received
+
+
+@contextmanager
+def serving(answers: type[BaseHTTPRequestHandler]) -> Generator[str]:
+    """An HTTP server on a free port."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), answers)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield received
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
@@ -94,19 +157,37 @@ def collector() -> Generator[Collector]:
 def grpc_collector() -> Generator[Collector]:
     """An OTLP/gRPC intake on a free port."""
 
-    class Intake(TraceServiceServicer):
-        def Export(self, request: ExportTraceServiceRequest, context: object) -> ExportTraceServiceResponse:  # noqa: N802
-            received.take(request.SerializeToString())
+    class Spans(TraceServiceServicer):
+        def Export(self, request: Any, context: object) -> ExportTraceServiceResponse:  # noqa: N802
+            received.take(request)
             return ExportTraceServiceResponse()
 
-    server = grpc.server(ThreadPoolExecutor(2))
-    add_TraceServiceServicer_to_server(Intake(), server)
+    class Metrics(MetricsServiceServicer):
+        def Export(self, request: Any, context: object) -> ExportMetricsServiceResponse:  # noqa: N802
+            received.take(request)
+            return ExportMetricsServiceResponse()
+
+    class Logs(LogsServiceServicer):
+        def Export(self, request: Any, context: object) -> ExportLogsServiceResponse:  # noqa: N802
+            received.take(request)
+            return ExportLogsServiceResponse()
+
+    server = grpc.server(ThreadPoolExecutor(4))
+    add_TraceServiceServicer_to_server(Spans(), server)
+    add_MetricsServiceServicer_to_server(Metrics(), server)
+    add_LogsServiceServicer_to_server(Logs(), server)
     received = Collector(f"grpc://127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}")
     server.start()
     try:
         yield received
     finally:
         server.stop(None).wait()
+
+
+COLLECTORS: Mapping[str, Callable[[], AbstractContextManager[Collector]]] = {
+    "http": collector,
+    "grpc": grpc_collector,
+}
 
 
 @contextmanager

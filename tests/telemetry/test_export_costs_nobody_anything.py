@@ -1,5 +1,6 @@
 """A destination that is down, slow or refuses: spans are lost and counted, and nothing else happens. Forks work."""
 
+import contextlib
 import logging
 import multiprocessing
 import os
@@ -9,13 +10,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from orchestrator.telemetry import Telemetry
 from orchestrator.telemetry.batches import ROOM
+from orchestrator.telemetry.names import Happening
 from tests.support.waiting import wait_until
 from tests.telemetry.collecting import Memory, collector, grpc_collector, new_job, recording
 
@@ -51,6 +54,61 @@ def test_a_collector_that_is_down_costs_one_log_line_and_delays_no_one(
     lines = [line for line in caplog.records if "spans" in line.getMessage() or "Transient" in line.getMessage()]
     assert len(lines) == 1
     assert lines[0].levelno == logging.WARNING
+
+
+@contextmanager
+def answering(answer: bytes | None) -> Generator[int]:
+    """A server that gives each connection this answer, whatever it is asked; none: it takes them and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        held: list[socket.socket] = []
+
+        def serve() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    held.append(server.accept()[0])
+                    if answer is not None:
+                        held[-1].recv(65_536)
+                        held[-1].sendall(answer)
+                        held.pop().close()
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield server.getsockname()[1]
+        server.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for one in held:
+            one.close()
+
+
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+@pytest.mark.parametrize(
+    "answer",
+    [None, b"HTTP/1.1 500 no\r\ncontent-length: 0\r\n\r\n", b"\x00\xffnonsense\r\n\r\n"],
+    ids=["hangs", "answers 500", "answers nonsense"],
+)
+def test_a_collector_that_hangs_or_answers_nonsense_costs_a_counter_and_a_bounded_stop(
+    caplog: pytest.LogCaptureFixture, scheme: str, answer: bytes | None
+) -> None:
+    with answering(answer) as port, recording(f"{scheme}://127.0.0.1:{port}") as (telemetry, memory):
+        some_spans(telemetry, 600)
+        wait_until(lambda: sum(map(len, memory.jobs.values())) == 600, "the other destination is not held up")
+        began = time.monotonic()
+        telemetry.stop()
+        assert time.monotonic() - began < 20
+        wait_until(lambda: telemetry.lost == 600, "all are counted")
+    assert len([line for line in caplog.records if "are being lost" in line.getMessage()]) == 1
+
+
+def test_half_a_character_costs_nobody_else_a_span() -> None:
+    with collector() as received, recording(received.url) as (telemetry, _):
+        job_id = new_job()
+        some_spans(telemetry, 3, job_id)
+        with telemetry.spans.tool(job_id, "desk.\ud800", {"a": "\ud800"}, key="k") as call:
+            call.event(Happening.ASKED, prompt="\ud800")
+            call.fail("rejected", "\ud800")
+        assert telemetry.flush()
+        assert len(received.spans) == 4
+        assert telemetry.lost == 0
 
 
 def test_a_sink_that_raises_loses_its_spans_and_takes_later_ones(caplog: pytest.LogCaptureFixture) -> None:

@@ -3,6 +3,9 @@
 import io
 import json
 import logging
+import subprocess
+import sys
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -10,8 +13,10 @@ import pytest
 import structlog
 
 from orchestrator.settings import load
-from orchestrator.telemetry.logging import bind, configure
-from tests.telemetry.collecting import new_job, recording
+from orchestrator.telemetry import names
+from orchestrator.telemetry.batches import ROOM, lost
+from orchestrator.telemetry.logging import bind, configure, stop
+from tests.telemetry.collecting import COLLECTORS, new_job, recording
 
 SECRET = "Zq81hunter2hunter2"
 
@@ -132,3 +137,84 @@ def test_no_line_steers_the_terminal_of_who_reads_it(lines: io.StringIO) -> None
         structlog.get_logger("x").exception("failed")
     assert not set(watched.getvalue()) & set("\x1b\x9b\x07\u202e")
     assert lines.getvalue() == ""
+
+
+@pytest.mark.parametrize("protocol", COLLECTORS)
+def test_lines_go_by_otlp_as_they_are_written_with_their_jobs_trace(lines: io.StringIO, protocol: str) -> None:
+    job_id, half = new_job(), "\ud800"
+    with COLLECTORS[protocol]() as received, recording() as (telemetry, _):
+        configure(load(log_format="json", otlp_endpoint=received.url), "worker", lines)
+        log = structlog.get_logger("workers.run")
+        with structlog.contextvars.bound_contextvars(job=job_id, step="flights", attempt=2):
+            log.info("step starts", number=7, of=12, token=SECRET, large=2**200, half=half, many=[1, {"a": half}])
+            with telemetry.spans.open_job(job_id, "trip"):
+                logging.getLogger("celery.worker").error("password=%s", SECRET)
+            try:
+                int(f"401: api_key={SECRET}")
+            except ValueError:
+                log.exception(half)
+        log.debug("not shown")
+        stop()
+    in_order = sorted(received.lines, key=lambda line: line[2].time_unix_nano)  # they come by logger
+    (start, said), (span, of_celery), (failed, raised) = [_read(line) for _, _, line in in_order]
+    assert [scope for _, scope, _ in in_order] == ["workers.run", "celery.worker", "workers.run"]
+    assert {service for service, _, _ in in_order} == {"worker"}
+    assert (start.body.string_value, start.severity_text, start.trace_id.hex()) == ("step starts", "INFO", job_id)
+    assert {
+        name: said[name] for name in (names.JOB, names.STEP, names.ATTEMPT, names.STEP_NUMBER, names.STEP_TOTAL)
+    } == {names.JOB: job_id, names.STEP: "flights", names.ATTEMPT: 2, names.STEP_NUMBER: 7, names.STEP_TOTAL: 12}
+    assert (said["token"], said["half"], said["many"]) == ("[redacted]", "?", '[1, {"a": "?"}]')
+    assert abs(start.time_unix_nano / 1e9 - time.time()) < 600
+    assert (span.span_id.hex(), span.severity_text) == (job_id[16:], "ERROR")
+    assert of_celery[names.STEP] == "flights"
+    assert (failed.body.string_value, "api_key=[redacted]" in raised[names.STACK]) == ("?", True)
+    assert SECRET.encode() not in received.raw
+    assert [line["event"] for line in written(lines)] == ["step starts", "password=[redacted]", half]
+
+
+def _read(line: Any) -> tuple[Any, dict[str, Any]]:
+    return line, {a.key: getattr(a.value, a.value.WhichOneof("value")) for a in line.attributes}
+
+
+FORKS = """
+import os, sys
+import structlog
+from orchestrator.settings import Settings
+from orchestrator.telemetry.logging import configure, stop
+configure(Settings(otlp_endpoint=sys.argv[1], log_level=sys.argv[2]), "worker")
+log = structlog.get_logger("x")
+log.info("parent", pid=os.getpid())
+pid = os.fork()
+if pid == 0:
+    log.info("child", pid=os.getpid())
+    stop()
+    os._exit(0)
+assert os.waitpid(pid, 0)[1] == 0
+# leaves without stop(): the last lines are sent at exit
+"""
+
+
+@pytest.mark.parametrize("protocol", COLLECTORS)
+def test_a_forked_child_sends_its_own_lines_and_a_process_its_last_ones_at_exit(protocol: str) -> None:
+    with COLLECTORS[protocol]() as received:
+        program = [sys.executable, "-c", FORKS, received.url, "DEBUG"]  # on DEBUG each sending writes lines itself
+        subprocess.run(program, check=True, timeout=60, stderr=subprocess.PIPE)
+        sent = [
+            (line.body.string_value, _read(line)[1].get("pid")) for _, scope, line in received.lines if scope == "x"
+        ]
+        assert [name for name, _ in sorted(sent)] == ["child", "parent"]
+        assert len({pid for _, pid in sent}) == 2
+        others = {scope for _, scope, _ in received.lines} - {"x"}
+        assert not any("urllib3" in scope or "opentelemetry" in scope for scope in others), others
+
+
+def test_a_collector_that_takes_no_lines_costs_one_line_and_a_counter(lines: io.StringIO) -> None:
+    configure(load(log_format="json", otlp_endpoint="http://127.0.0.1:1"), "worker", lines)
+    for number in range(ROOM + 100):
+        structlog.get_logger("x").info("here", number=number)
+    stop(10)
+    said = [line["event"] for line in written(lines)]
+    assert said.count("here") == ROOM + 100
+    (told,) = [event for event in said if event != "here"]
+    assert told.startswith("log lines are being lost: OTLP http://127.0.0.1:1/v1/logs does not take them")
+    assert sum(count for what, _, count in lost() if what == "log lines") >= ROOM + 100

@@ -1,66 +1,19 @@
 """Metrics: one table, a page, OTLP; and nothing at all where nobody looks."""
 
-import gzip
 import os
+import re
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
-from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 from structlog.testing import capture_logs
 
 from orchestrator.settings import load
-from orchestrator.telemetry.metrics import TABLE, Metrics, Readings, start
+from orchestrator.telemetry.metrics import TABLE, Readings, start
 from orchestrator.telemetry.names import QUEUE, Metric
 from tests.support.waiting import wait_until
-
-
-class Intake(ThreadingHTTPServer):
-    """An OTLP/HTTP collector of metrics."""
-
-    def __init__(self) -> None:
-        self.got: list[tuple[str, str]] = []
-        self.labels: dict[str, set[str]] = {}
-        self.exemplars: set[tuple[str, str]] = set()
-        intake = self
-
-        class Answers(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
-                if self.path != "/v1/metrics":
-                    self.send_response(200)
-                    self.end_headers()
-                    return
-                for resource in ExportMetricsServiceRequest.FromString(body).resource_metrics:
-                    for metric in (metric for scope in resource.scope_metrics for metric in scope.metrics):
-                        intake.take(metric)
-                self.send_response(200)
-                self.end_headers()
-
-            def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-                pass
-
-        super().__init__(("127.0.0.1", 0), Answers)
-
-    def take(self, metric: Any) -> None:
-        self.got.append(("/v1/metrics", metric.name))
-        for point in getattr(metric, metric.WhichOneof("data")).data_points:
-            self.labels.setdefault(metric.name, set()).update(label.key for label in point.attributes)
-            self.exemplars.update((metric.name, one.trace_id.hex()) for one in getattr(point, "exemplars", ()))
-
-
-@pytest.fixture
-def intake() -> Iterator[Intake]:
-    server = Intake()
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+from tests.telemetry.collecting import COLLECTORS, new_job, recording
 
 
 def test_every_metric_is_declared_once() -> None:
@@ -100,42 +53,56 @@ def test_the_page_shows_what_was_counted_and_gauges_as_they_are_now() -> None:
     metrics.stop()
 
 
-def test_metrics_go_to_the_collector_that_spans_go_to(intake: Intake) -> None:
-    for ending in ("", "/", "/v1/traces"):
-        metrics = start(load(otlp_endpoint=f"http://127.0.0.1:{intake.server_port}{ending}"), "surefoot-test")
+@pytest.mark.parametrize("protocol", COLLECTORS)
+def test_metrics_go_to_the_collector_that_spans_go_to(protocol: str) -> None:
+    with COLLECTORS[protocol]() as intake:
+        for ending in ("", "/", "/v1/traces") if protocol == "http" else ("",):
+            metrics = start(load(otlp_endpoint=f"{intake.url}{ending}"), "surefoot-test")
+            metrics.add(Metric.SWEEPS)
+            metrics.record(Metric.SWEEP_DURATION, 0.2)
+            metrics.stop()
+            got = {metric.name for metric in intake.metrics}
+            assert {Metric.SWEEPS, Metric.SWEEP_DURATION} <= got
+            intake.metrics.clear()
+
+
+@pytest.mark.parametrize("protocol", COLLECTORS)
+def test_a_forked_child_does_not_export_its_parents_numbers(protocol: str) -> None:
+    with COLLECTORS[protocol]() as intake:
+        metrics = start(load(otlp_endpoint=intake.url), "surefoot-test")
         metrics.add(Metric.SWEEPS)
+        child = os.fork()
+        if not child:
+            metrics.stop()
+            os._exit(0)
+        os.waitpid(child, 0)
+        assert intake.metrics == []
         metrics.stop()
-        assert intake.got.pop() == ("/v1/metrics", Metric.SWEEPS)
+        assert Metric.SWEEPS in [metric.name for metric in intake.metrics]
 
 
-def test_a_forked_child_does_not_export_its_parents_numbers(intake: Intake) -> None:
-    metrics = start(load(otlp_endpoint=f"http://127.0.0.1:{intake.server_port}"), "surefoot-test")
-    metrics.add(Metric.SWEEPS)
-    child = os.fork()
-    if not child:
-        metrics.stop()
-        os._exit(0)
-    os.waitpid(child, 0)
-    assert intake.got == []
-    metrics.stop()
-    assert intake.got == [("/v1/metrics", Metric.SWEEPS)]
+@pytest.mark.parametrize("scheme", ["http", "grpc"])
+def test_a_collector_that_is_down_holds_nobody_up_and_is_told_of_once(scheme: str) -> None:
+    with capture_logs() as told:
+        metrics = start(load(otlp_endpoint=f"{scheme}://127.0.0.1:1"), "surefoot-test")
+        metrics.add(Metric.SWEEPS)
+        ended = threading.Thread(target=metrics.stop, daemon=True)
+        ended.start()
+        ended.join(60)
+        assert not ended.is_alive()
+    assert [line["event"] for line in told] == ["metrics are not taken"]
 
 
-def test_a_collector_that_is_down_holds_nobody_up() -> None:
-    metrics = start(load(otlp_endpoint="http://127.0.0.1:1"), "surefoot-test")
-    metrics.add(Metric.SWEEPS)
-    ended = threading.Thread(target=metrics.stop, daemon=True)
-    ended.start()
-    ended.join(60)
-    assert not ended.is_alive()
-    assert isinstance(metrics, Metrics)
+def test_spans_that_nobody_takes_are_counted() -> None:
+    metrics = start(load(metrics_port=9_464), "surefoot-test")
+    with recording("http://127.0.0.1:1") as (telemetry, _):
+        with telemetry.spans.open_job(new_job(), "trip"):
+            pass
+        wait_until(lambda: telemetry.lost == 1, "the span is lost")
+        line = re.compile(r'surefoot_telemetry_lost_total{surefoot_carried="spans",surefoot_destination="(.+)"} (.+)')
 
+        def lost() -> dict[str, float]:
+            return {to: float(count) for to, count in line.findall(metrics.page().decode())}
 
-def test_where_spans_go_by_grpc_it_is_said_that_metrics_do_not() -> None:
-    with capture_logs() as lines:
-        start(load(otlp_endpoint="grpc://there:4317"), "test").stop()
-        start(load(otlp_endpoint="http://127.0.0.1:9"), "test")
-    (line,) = lines
-    assert (line["log_level"], line["endpoint"]) == ("warning", "grpc://there:4317")
-    assert "metrics are not sent" in line["event"]
-    assert "SUREFOOT_METRICS_PORT" in line["remedy"]
+        wait_until(lambda: lost()["otlp"] >= 1, "it is counted")
+        assert "the job store" in lost(), "shown from the start"

@@ -57,7 +57,7 @@ def test_the_genai_names_are_those_of_the_convention() -> None:
 def test_what_is_ours_says_so() -> None:
     ours = chain(CONSTANTS.values(), names.Happening, names.Metric)
     dotted = [name for name in ours if "." in name]
-    assert all(re.match(r"surefoot\.|gen_ai\.|error\.|service\.", name) for name in dotted)
+    assert all(re.match(r"surefoot\.|gen_ai\.|error\.|exception\.|service\.", name) for name in dotted)
 
 
 def test_the_docs_page_lists_every_name_and_no_other() -> None:

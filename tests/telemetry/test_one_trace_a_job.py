@@ -166,13 +166,56 @@ def test_an_otlp_collector_gets_the_same_trace(intake: Callable[[], AbstractCont
 
 
 def test_grpc_without_its_extra_and_an_address_of_no_kind_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc", None)
+    for module in ("", ".trace_exporter"):
+        monkeypatch.setitem(sys.modules, f"opentelemetry.exporter.otlp.proto.grpc{module}", None)
     with pytest.raises(InvalidSettings, match=r"SUREFOOT_OTLP_ENDPOINT='grpc://there:4317': .*surefoot\[otlp-grpc\]"):
         start(load(otlp_endpoint="grpc://there:4317"), "test")
     with pytest.raises(SystemExit, match=r"SUREFOOT_OTLP_ENDPOINT='grpc://there:4317': .*surefoot\[otlp-grpc\]"):
         tool_server.start("flights", "grpc://there:4317")
     with pytest.raises(InvalidSettings, match="SUREFOOT_OTLP_ENDPOINT='there:4317'"):
         load(otlp_endpoint="there:4317")
+
+
+BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"
+HTTP, OWN = "http://c:4318", {"OTEL_EXPORTER_OTLP_LOGS_ENDPOINT": "http://l/x"}
+
+
+@pytest.mark.parametrize(
+    ("ours", "variables", "where"),
+    [
+        ("", {}, ("", "", "")),
+        (f"{HTTP}/", {}, (f"{HTTP}/v1/traces", f"{HTTP}/v1/metrics", f"{HTTP}/v1/logs")),
+        ("", {BASE: HTTP}, (f"{HTTP}/v1/traces", f"{HTTP}/v1/metrics", f"{HTTP}/v1/logs")),
+        ("grpc://c:1", {BASE: HTTP}, ("grpc://c:1",) * 3),
+        ("", {BASE: "http://c:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ("grpc://c:1",) * 3),
+        ("", {BASE: "https://c:1", "OTEL_EXPORTER_OTLP_PROTOCOL": "grpc"}, ("grpcs://c:1",) * 3),
+        ("grpc://c:1", OWN, ("grpc://c:1", "grpc://c:1", "http://l/x")),
+        ("", OWN | {"OTEL_EXPORTER_OTLP_LOGS_PROTOCOL": "grpc"}, ("", "", "grpc://l/x")),
+        ("grpc://c:1", {"OTEL_LOGS_EXPORTER": "none", "OTEL_METRICS_EXPORTER": "none"}, ("grpc://c:1", "", "")),
+    ],
+)
+def test_opentelemetrys_own_variables_say_where_each_signal_goes(
+    monkeypatch: pytest.MonkeyPatch, ours: str, variables: dict[str, str], where: tuple[str, str, str]
+) -> None:
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    settings = load(otlp_endpoint=ours)
+    assert (settings.otlp("traces"), settings.otlp("metrics"), settings.otlp("logs")) == where
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(BASE, "c:4317"), ("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT", "ftp://c"), (BASE, "http://")]
+)
+def test_an_endpoint_of_opentelemetrys_that_makes_no_sense_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: str
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(InvalidSettings, match=f"{name}='{value}'"):
+        load()
+    monkeypatch.setenv(name, "http://c")
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_PROTOCOL", "http/json")
+    with pytest.raises(InvalidSettings, match="http/json"):
+        load()
 
 
 def test_spans_of_no_job_are_exported_and_not_kept() -> None:
