@@ -38,15 +38,16 @@ class Scripted:
         return self.app.submit({"text": text, **more}, workflow=workflow, budget=budget, tenant=tenant)
 
 
-def chat(job: Job) -> dict[str, Any]:
-    """The span of the job's last model call, when it has ended."""
+def chat(job: Job, number: int = -1, *, of: int = 1) -> dict[str, Any]:
+    """The span of one of the job's model calls, when so many have ended."""
 
-    def chats() -> list[dict[str, Any]]:
+    def ended() -> list[dict[str, Any]]:
         spans = [span for text in job.spans if (span := from_json(text))["name"].startswith(names.CHAT)]
-        return [span for span in spans if names.OUTCOME in span["attributes"]]
+        known = [span for span in spans if names.OUTCOME in span["attributes"]]
+        return sorted(known, key=lambda span: span["start_ns"])
 
-    wait_until(chats, "the span has arrived")
-    return chats()[-1]
+    wait_until(lambda: len(ended()) >= of, "the spans have arrived")
+    return ended()[number]
 
 
 @pytest.fixture(scope="module")

@@ -145,5 +145,16 @@ def test_each_of_its_calls_has_to_fit_into_the_budget(play: Scripted) -> None:
     assert len(play.first.requests) == 2
 
 
+def test_an_overrun_stops_it_and_what_was_paid_is_gone_on_with(play: Scripted) -> None:
+    play.first.says(Says(calls=[("desk_search", {"what": "room"})], output_tokens=9_000), answers(**OSLO))
+    job = play.submit("agent", budget=Budget(tokens=30_000))
+    with pytest.raises(BudgetExhausted, match=r"overrun: call 1 cost 9000 output tokens, at most 2048 could be"):
+        job.result(30)
+    assert (job.spend.tokens.spent, job.spend.tool_calls.spent, len(play.first.requests)) == (9_040, 0, 1)
+    job.resume(budget=Budget(tokens=60_000))
+    assert job.result(30) == OSLO
+    assert (job.spend.tokens.spent, job.spend.tool_calls.spent, len(play.first.requests)) == (9_090, 1, 2)
+
+
 def test_a_huge_answer_is_cut() -> None:
     assert len(as_data({"text": "x" * 100_000})) < 20_000

@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator import Budget, BudgetExhausted, JobFailed
 from orchestrator.telemetry import names
+from orchestrator.telemetry.names import Kind, Outcome
 from tests.models.conftest import Scripted, chat
 from tests.support.ledger import effects
 from tests.support.waiting import wait_until
@@ -99,18 +100,51 @@ def test_an_answer_said_as_text_is_taken_if_it_fits(play: Scripted) -> None:
     assert play.submit("understand").result(30) == OSLO
 
 
-@pytest.mark.parametrize(
-    "fault", [*map(Refuses, (401, 429, 500, 502, 503, 504)), CutsOff(), Talks(), Talks('{"ok": true}')]
-)
-def test_the_next_model_of_the_chain_is_asked_at_once(play: Scripted, fault: Refuses | CutsOff | Talks) -> None:
+REFUSED = [*map(Refuses, (425, 429, 500, 503, 529))]
+LOST = [*map(Refuses, (502, 504)), CutsOff(), Talks(), Talks('{"ok": true}'), Says("late", after_s=1.6)]
+ANSWERS = {"thrifty": (Says("suite"), {"said": "suite"}), "agent": (answers(**OSLO), OSLO)}
+
+
+@pytest.mark.parametrize("workflow", ANSWERS)
+@pytest.mark.parametrize("fault", [Refuses(401), *REFUSED, *LOST], ids=repr)
+def test_the_next_model_of_the_chain_is_asked_at_once(
+    play: Scripted, workflow: str, fault: Refuses | CutsOff | Talks | Says
+) -> None:
+    line, result = ANSWERS[workflow]
     play.first.says(fault)
-    play.second.says(Says("suite"))
-    job = play.submit("thrifty")
-    assert job.result(30) == {"said": "suite"}
+    play.second.says(line)
+    job = play.submit(workflow)
+    assert job.result(30) == result
     assert (len(play.first.requests), len(play.second.requests), job.steps[0].attempts) == (1, 1, 1)
-    sure = isinstance(fault, Refuses) and fault.status not in {502, 504}  # what was refused costs nothing
-    assert (job.spend.tokens.spent == 50) is sure
+    assert (job.spend.tokens.spent == 50) is (fault not in LOST), "what was refused costs nothing"
     assert job.spend.tokens.reserved == 0
+    (call,) = job.calls
+    assert (call["tool"], call["state"], call["out"]["model"]) == ("model", "done", f"{play.second.url}#second")
+    span = chat(job)
+    (failed,) = [event for event in span["events"] if event["name"] == names.Happening.MODEL_FAILED]
+    assert failed["attributes"]["model"] == f"{play.first.url}#first"
+    assert span["attributes"][names.OUTCOME] == Outcome.SUCCEEDED
+
+
+@pytest.mark.parametrize("workflow", ANSWERS)
+@pytest.mark.parametrize("fault", [Refuses(429), Refuses(500), *LOST[1:]], ids=repr)
+def test_where_no_model_answers_the_step_comes_back_and_record_and_trace_say_why(
+    play: Scripted, workflow: str, fault: Refuses | CutsOff | Talks | Says
+) -> None:
+    line, result = ANSWERS[workflow]
+    play.first.says(fault, line)
+    play.second.says(fault)
+    job = play.submit(workflow)
+    assert job.result(30) == result
+    assert (len(play.first.requests), len(play.second.requests), job.steps[0].attempts) == (2, 1, 2)
+    (call,) = job.calls
+    assert (call["state"], call["sends"], call["out"]["model"]) == ("done", "3", f"{play.first.url}#first")
+    assert (job.spend.tokens.spent == 50, job.spend.tokens.reserved) == (fault not in LOST, 0)
+    first = chat(job, 0, of=2)
+    lost = len([event for event in first["events"] if event["name"] == names.Happening.MODEL_FAILED])
+    assert (lost, first["attributes"][names.OUTCOME]) == (2, Outcome.RETRY)
+    assert first["attributes"][names.ERROR_TYPE] == Kind.UNAVAILABLE
+    assert first["attributes"][names.STEP_NUMBER] == 1
 
 
 def test_a_provider_that_keeps_failing_costs_nothing_and_is_given_up(play: Scripted) -> None:
