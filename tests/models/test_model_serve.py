@@ -19,8 +19,8 @@ from tests.models.written import CONTEXT, Written
 from tests.support.stage import ROOT
 from tests.support.waiting import wait_until
 from tools.listening import listen
-from tools.model.server import application
-from tools.outcome import Unavailable
+from tools.model.server import application, told
+from tools.outcome import Rejected, Unavailable
 from workers.models import Models
 from workers.prompt import Prompt
 
@@ -275,6 +275,23 @@ async def test_it_says_which_model_it_is_and_what_it_did(model: Written, client:
     assert (before["status"], before["model"], before["context"], before["asking"]) == ("ok", "written", CONTEXT, 0)
     await ask(client)
     assert (await client.get("/health")).json()["answered"] == before["answered"] + 1
+
+
+async def test_what_it_says_to_set_fits_into_its_context(
+    model: Written, serving: tuple[Written, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(model, "context", 2_048)
+    said = told(model, f"{serving[1]}/v1")
+    assert said[0] == f"written at {serving[1]}/v1, 2048 tokens of context; Ctrl-C stops it"
+    set_to = dict(line.strip().removeprefix("SUREFOOT_").lower().split("=") for line in said[1:])
+    hello = Prompt([{"role": "user", "text": "hello"}])
+    door = Models(load(**set_to))
+    assert (await door.ask(door.names[0], hello, 10.0)).text == "Oslo"
+    await door.close()
+    door = Models(load(model=set_to["model"]))
+    with pytest.raises(Rejected, match=r"of the answer do not fit into 2048: .*SUREFOOT_MODEL_MAX_TOKENS"):
+        await door.ask(door.names[0], hello, 10.0)
+    await door.close()
 
 
 def test_without_the_extra_or_its_file_the_command_says_what_to_do() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from tools.listening import listen, serve
 from tools.model.llama import Llama, NotInstalled, shipped
-from tools.model.server import application
+from tools.model.server import application, told
 
 HOST = "127.0.0.1"
 """There is no key to ask for, so only this machine is answered."""
@@ -31,8 +31,7 @@ def main() -> int:
     url = f"http://{HOST}:{taken.getsockname()[1]}/v1"
 
     def ready() -> None:
-        print(f"{engine.name} at {url}, {engine.context} tokens of context; Ctrl-C stops it", flush=True)  # noqa: T201
-        print(f"  SUREFOOT_MODEL={url}#{engine.name}", flush=True)  # noqa: T201
+        print(*told(engine, url), sep="\n", flush=True)  # noqa: T201
 
     serve(application(engine, options.waiting), taken, ready)
     return 0

@@ -44,6 +44,15 @@ def application(engine: Engine, most_waiting: int) -> Starlette:
     )
 
 
+def told(engine: Engine, url: str) -> list[str]:
+    """What is said when it is there: what to set, so that an answer leaves most of the context to the prompt."""
+    return [
+        f"{engine.name} at {url}, {engine.context} tokens of context; Ctrl-C stops it",
+        f"  SUREFOOT_MODEL={url}#{engine.name}",
+        f"  SUREFOOT_MODEL_MAX_TOKENS={max(1, engine.context // 4)}",
+    ]
+
+
 class Chat:
     """Answers chat completion requests."""
 
@@ -74,7 +83,10 @@ class Chat:
         if room < (asked.most_tokens or 1):
             wanted = f" and {asked.most_tokens} of the answer" if asked.most_tokens else " and an answer"
             said = f"{len(read.tokens)} tokens of the prompt{wanted} do not fit into {self._engine.context}"
-            raise Refused(f"{said}: shorten the messages, or ask for fewer tokens", code="context_length_exceeded")
+            raise Refused(
+                f"{said}: shorten the messages, or ask for fewer tokens (SUREFOOT_MODEL_MAX_TOKENS)",
+                code="context_length_exceeded",
+            )
         return asked.most_tokens or room
 
     async def _answer(
