@@ -207,11 +207,14 @@ def unfold(here: Here, placed: Sequence[Placed]) -> list[Grown]:
             step if inside & set(step.after) else replace(step, after=(*step.after, *after)) for step in flat[one.key]
         ]
     steps = [(one, step) for one in placed for step in flat[one.key]]
-    following = {name: [step.name for _, step in steps if name in step.after] for name in (s.name for _, s in steps)}
+    following = dict[str, list[str]]()
+    for _, step in steps:
+        for name in step.after:
+            following.setdefault(name, []).append(step.name)
     return [
         Grown(
-            _told(step, following[step.name] or here.then) if isinstance(one.part, Pattern) else step,
-            () if following[step.name] else here.then,
+            _told(step, following.get(step.name) or here.then) if isinstance(one.part, Pattern) else step,
+            () if step.name in following else here.then,
             one.key,
         )
         for one, step in steps
@@ -243,9 +246,10 @@ def _lasts(steps: Sequence[Step]) -> list[str]:
 
 
 def _renamed(plan: Plan, taken: Collection[str]) -> dict[str, str]:
-    names: dict[str, str] = {}
+    names, used = dict[str, str](), set(taken)
     for step in plan.steps:
-        names[step.name] = free(step.name, {*taken, *names.values()})
+        names[step.name] = free(step.name, used)
+        used.add(names[step.name])
     return names
 
 

@@ -15,6 +15,9 @@ from orchestrator.patterns.situation import Decider, Situation, decision
 from orchestrator.plan import Plan, Step
 from orchestrator.workflow import catalogue
 
+MOST, LONGEST = 10, 400
+"""Of what is wrong with a plan: so many problems are told, and so many characters of each."""
+
 
 class PlannedStep(BaseModel):
     """One step of a planner's plan.
@@ -114,6 +117,8 @@ class PlanExecuteSolve(Pattern):
 
     async def _draft(self, situation: Situation) -> Draft:
         draft = await decision(self.planner, situation, Draft)
+        if len(draft.steps) > self.most_steps:
+            return draft  # which is wrong with it, however many there are
         steps = [step.model_copy(update={"name": step.name or step.specialist}) for step in draft.steps]
         return draft.model_copy(update={"steps": steps})
 
@@ -126,6 +131,10 @@ class PlanExecuteSolve(Pattern):
         size = len(draft.steps)
         if size > self.most_steps:
             return [f"the plan has {size} steps, more than the {self.most_steps} it may have"]
+        return _few(self._problems(draft, situation, exact=exact))
+
+    def _problems(self, draft: Draft, situation: Situation, *, exact: bool) -> list[str]:
+        """All of them."""
         found = [
             f"{step.name!r}: there is no specialist {step.specialist!r}; choose from {', '.join(self.parts)}"
             for step in draft.steps
@@ -169,6 +178,12 @@ class PlanExecuteSolve(Pattern):
             for need in catalogue.profile(self.solve).needs
             if need not in names
         ]
+
+
+def _few(problems: list[str]) -> list[str]:
+    """The first of them, each cut: a planner is told of them, and a model pays for what it is told."""
+    few = [told if len(told) <= LONGEST else f"{told[:LONGEST]}…" for told in problems[:MOST]]
+    return few if len(problems) <= MOST else [*few, f"and {len(problems) - MOST} more"]
 
 
 def _matching(kind: str, taken: Mapping[str, int]) -> int:

@@ -11,7 +11,7 @@ from pydantic import BaseModel, Field, ValidationError
 from orchestrator.errors import InvalidRequest
 from orchestrator.patterns.pattern import LAST, Decided, Here, Pattern, Placed, free, unfold
 from orchestrator.patterns.situation import Call, Called, Decider, Situation, decision
-from orchestrator.plan import Plan
+from orchestrator.plan import MOST_STEPS, Plan
 
 OnGuard = Literal["fail", "partial"]
 
@@ -153,6 +153,9 @@ class Supervisor(Pattern):
         work = {name: output for name, output in situation.done.items() if name != memory.own}
         view = replace(situation, done=work, calls=tuple(memory.calls), round=memory.round)
         output = await self._next(view, memory)
+        if len(output.calls) + len(here.taken) >= MOST_STEPS:
+            many = f"{len(output.calls):,} parts to go on in round {memory.round}, behind {len(here.taken):,} steps"
+            raise InvalidRequest(f"the decider names {many}; a plan has at most {MOST_STEPS:,} steps")
         known = {_digest(value) for value in work.values()}
         for call in output.calls:
             call.fingerprint = _digest([call.to, call.arguments, sorted(known)])
@@ -211,9 +214,9 @@ class Supervisor(Pattern):
     def _round(self, here: Here, view: Situation, output: Supervised, memory: Memory, known: int) -> Decided:
         """The steps of those who go on, and behind them the next round."""
         ended = (*view.done, *view.missing)
-        names: list[str] = []
+        names = dict[str, None]()
         for call in output.calls:
-            names.append(free(call.to, names))
+            names[free(call.to, names)] = None
         placed = [
             self.place(here, call.to, name=name, ended=ended, arguments={**view.arguments, **call.arguments})
             for call, name in zip(output.calls, names, strict=True)

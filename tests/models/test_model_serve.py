@@ -285,13 +285,11 @@ async def test_what_it_says_to_set_fits_into_its_context(
     assert said[0] == f"written at {serving[1]}/v1, 2048 tokens of context; Ctrl-C stops it"
     set_to = dict(line.strip().removeprefix("SUREFOOT_").lower().split("=") for line in said[1:])
     hello = Prompt([{"role": "user", "text": "hello"}])
-    door = Models(load(**set_to))
-    assert (await door.ask(door.names[0], hello, 10.0)).text == "Oslo"
-    await door.close()
-    door = Models(load(model=set_to["model"]))
+    fits, greedy = Models(load(**set_to)), Models(load(model=set_to["model"]))
+    assert (await fits.ask(fits.names[0], hello, 10.0)).text == "Oslo"
     with pytest.raises(Rejected, match=r"of the answer do not fit into 2048: .*SUREFOOT_MODEL_MAX_TOKENS"):
-        await door.ask(door.names[0], hello, 10.0)
-    await door.close()
+        await greedy.ask(greedy.names[0], hello, 10.0)
+    await asyncio.gather(fits.close(), greedy.close())
 
 
 def test_without_the_extra_or_its_file_the_command_says_what_to_do() -> None:

@@ -1,9 +1,12 @@
 """A planner writes the whole plan, which is checked before anything of it runs. Workflows: `flows.py`."""
 
+import re
+
 import pytest
 
-from orchestrator import Budget, JobFailed, Plan
+from orchestrator import Budget, InvalidRequest, JobFailed, Plan
 from orchestrator.patterns import Draft, PlanExecuteSolve, PlannedStep, Router, Routing, Situation
+from orchestrator.patterns.pattern import Here
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.xdist_group("patterns")
@@ -79,6 +82,20 @@ def test_what_a_specialist_says_it_takes_is_counted_before_anything_is_spent(pla
     assert job.steps[0].output["repaired"] == [
         "over budget: the plan and its solving step take at least 9 tool calls, more than the budget has left"
     ], "what a model is told does not change with what is left"
+
+
+async def test_a_planner_out_of_its_mind_is_told_little() -> None:
+    there = PlannedStep(specialist="air")
+    for steps, told in (
+        ([there] * 1_000_000, "is wrong with it: the plan has 1000000 steps, more than the 50 it may have"),
+        ([PlannedStep(specialist=f"no-{n}") for n in range(50)], "choose from air; and 40 more"),
+        ([PlannedStep(specialist="x" * 100_000)], "xxx…; "),
+        ([PlannedStep(specialist="air", name="../../etc")], "step name '../../etc': use 1 to 64 of a-z"),
+    ):
+        pattern = PlanExecuteSolve(["air"], planner=lambda _, steps=steps: Draft(steps=steps), solve="sum")
+        with pytest.raises(InvalidRequest, match=re.escape(told)) as refused:
+            await pattern.decide(Here("planner", "mad"), Situation({}, {}))
+        assert len(str(refused.value)) < 2_000
 
 
 DEAR = [PlannedStep(specialist="dear", name="dear"), PlannedStep(specialist="dear", name="later", after=["dear"])]

@@ -3,7 +3,8 @@
 import pytest
 
 from orchestrator import Budget, BudgetExhausted, InvalidRequest, JobFailed
-from orchestrator.patterns import Next, Supervisor
+from orchestrator.patterns import Next, Situation, Supervisor
+from orchestrator.patterns.pattern import Here
 from tests.support.stage import Stage
 
 pytestmark = pytest.mark.xdist_group("patterns")
@@ -64,6 +65,13 @@ def test_rounds_that_bring_nothing_new_are_noticed_whatever_the_arguments(played
         played.app.submit({}, workflow="endless-fail").result(30)
     with pytest.raises(JobFailed, match="round 3: the last 2 rounds brought nothing new"):
         played.app.submit({}, workflow="lonely").result(30)
+
+
+async def test_more_parts_than_a_plan_may_have_are_refused_before_any_is_placed() -> None:
+    many = Supervisor(["air"], decide=lambda _: Next.to(*["air"] * 3_000))
+    said = "the decider names 3,000 parts to go on in round 1, behind 0 steps; a plan has at most 2,000 steps"
+    with pytest.raises(InvalidRequest, match=said):
+        await many.decide(Here("supervisor", "many"), Situation({}, {}))
 
 
 def test_rounds_have_an_end(played: Stage) -> None:
