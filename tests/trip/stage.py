@@ -33,8 +33,9 @@ class Asked(Exception):
 class StepInMemory:
     """What a specialist sees of its step; calls are keyed and numbered as the journal does it."""
 
-    def __init__(self, stage: "Stage", name: str, inputs: Mapping[str, Any]) -> None:
+    def __init__(self, stage: "Stage", name: str, inputs: Mapping[str, Any], missing: tuple[str, ...]) -> None:
         self.name, self.inputs, self.job_id, self.attempt = name, inputs, stage.job_id, 1
+        self.missing, self.finishing = missing, stage.finishing
         self.arguments: dict[str, Any] = {}
         self._stage, self._calls = stage, 0
         self._allowed = specialists[name].profile.tools
@@ -62,7 +63,7 @@ class Stage:
 
     def __init__(self, clients: Mapping[str, Client], ledger: Ledger) -> None:
         self.ledger, self._clients = ledger, clients
-        self.job_id = "job"
+        self.job_id, self.finishing = "job", ""
         self.answers: dict[str, Any] = {}
         self.calls: list[str] = []
         self.said: list[str] = []
@@ -81,7 +82,8 @@ class Stage:
     async def step(self, name: str, request: TripRequest, outputs: Mapping[str, Any]) -> Any:
         """One step's output as plain JSON."""
         known = specialists[name]
-        made = await known.perform(StepInMemory(self, name, outputs), request)
+        missing = tuple(before for before in workflow.plan(request).by_name[name].after if before not in outputs)
+        made = await known.perform(StepInMemory(self, name, outputs, missing), request)
         assert known.profile.output is not None
         return TypeAdapter(known.profile.output).validate_python(made).model_dump(mode="json")
 

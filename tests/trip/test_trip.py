@@ -39,6 +39,7 @@ async def test_the_demo_s_trip_fits_its_money_and_is_booked(on_stage: OnStage) -
     async with on_stage() as stage:
         result = TripResult.model_validate((await stage.play(trip()))["summary"])
         chosen = result.itinerary
+        assert chosen
         assert result.total_usd == money_of(chosen) <= 2_500
         assert chosen.outbound.source == "schedule 2013"
         assert chosen.outbound.origin in {"JFK", "LGA", "EWR"}
@@ -113,6 +114,23 @@ async def test_without_weather_or_restaurants_the_trip_goes_on_and_says_so(on_st
         assert stage.ledger.count() == 3
 
 
+async def test_what_a_budget_left_out_is_named_and_the_rest_is_there(on_stage: OnStage) -> None:
+    async with on_stage() as stage:
+        done = await stage.play(trip())
+        stage.finishing = "budget: tool calls 5 of 5"
+        some = {name: done[name] for name in ("itinerary", "weather", "book_hotel")}
+        partial = TripResult.model_validate(await stage.step("summary", trip(), some))
+        assert partial.missing == ["book_flights", "book_tables"]
+        assert "## Missing\n\nbook flights, book tables (budget: tool calls 5 of 5)\n" in partial.markdown
+        assert len(partial.bookings) == 1
+        assert "## Hotel" in partial.markdown
+        least = TripResult.model_validate(await stage.step("summary", trip(), {"weather": done["weather"]}))
+        assert (least.itinerary, least.bookings, least.total_usd) == (None, [], 0)
+        assert least.missing == ["itinerary", "book_flights", "book_hotel", "book_tables"]
+        assert "## Weather" in least.markdown
+        assert "## Missing" not in done["summary"]["markdown"]
+
+
 async def test_without_flights_or_a_hotel_there_is_no_trip(on_stage: OnStage) -> None:
     for tool in ("flights.search", "hotels.search", "flights.book", "hotels.book"):
         async with on_stage() as stage:
@@ -179,6 +197,7 @@ async def test_trips_between_other_places_are_planned_too(origin: str, destinati
     async with on_stage() as stage:
         request = trip(origin=origin, destination=destination, money_usd=None, travellers=9, nights=30)
         result = TripResult.model_validate((await stage.play(request))["summary"])
+        assert result.itinerary
         assert result.total_usd == money_of(result.itinerary)
         assert result.itinerary.outbound.arrives < result.itinerary.back.departs
         assert "traveller's money" not in result.markdown

@@ -5,7 +5,7 @@ from typing import Any
 from tools.outcome import Rejected
 from workers import StepContext, specialist
 from workers.trip import outputs
-from workers.trip.markdown import itinerary_markdown
+from workers.trip.markdown import itinerary_markdown, not_done
 from workers.trip.request import TripRequest
 
 BOOKERS = ("book_flights", "book_hotel", "book_tables")
@@ -50,8 +50,8 @@ async def book_tables(step: StepContext, request: TripRequest) -> outputs.Bookin
 
 @specialist("summary", needs=["itinerary"])
 async def summary(step: StepContext, request: TripRequest) -> outputs.TripResult:
-    """The itinerary as Markdown, with every booking and its key."""
-    chosen = _chosen(step)
+    """The itinerary as Markdown, with every booking and its key; and what is missing, as where a budget ran out."""
+    chosen = _chosen(step) if "itinerary" in step.inputs else None
     booked = [
         booking
         for name in BOOKERS
@@ -60,11 +60,12 @@ async def summary(step: StepContext, request: TripRequest) -> outputs.TripResult
     ]
     outlook = outputs.Weather.model_validate(step.inputs.get("weather", {"daily": []}))
     return outputs.TripResult(
-        markdown=itinerary_markdown(request, chosen, booked, outlook),
+        markdown=itinerary_markdown(request, chosen, booked, outlook, not_done(step.missing, step.finishing)),
         itinerary=chosen,
         bookings=booked,
-        total_usd=chosen.total_usd,
-        money_usd=chosen.money_usd,
+        missing=list(step.missing),
+        total_usd=chosen.total_usd if chosen else 0.0,
+        money_usd=chosen.money_usd if chosen else request.money_usd,
     )
 
 

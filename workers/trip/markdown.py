@@ -8,24 +8,38 @@ from workers.trip.request import TripRequest
 
 
 def itinerary_markdown(
-    request: TripRequest, chosen: outputs.Itinerary, booked: Sequence[outputs.Booking], outlook: outputs.Weather
+    request: TripRequest,
+    chosen: outputs.Itinerary | None,
+    booked: Sequence[outputs.Booking],
+    outlook: outputs.Weather,
+    missing: Sequence[str],
 ) -> str:
-    """The whole itinerary."""
+    """The whole itinerary, or what there is of it; `missing` is lines of what there is not."""
     people = f"{request.travellers} {'person' if request.travellers == 1 else 'people'}"
-    cities = {airport.code: airport.city for airport in chosen.airports}
-    way = f"{cities[chosen.outbound.origin]} to {cities[chosen.outbound.destination]}"
     lines = [
-        f"# {_cell(way)}, {request.start_date} to {request.return_date}, {people}",
+        f"# {_cell(_way(request, chosen))}, {request.start_date} to {request.return_date}, {people}",
         "",
         *([f"For: {', '.join(map(_cell, request.interests))}", ""] if request.interests else []),
-        *_flights(chosen),
-        *_stay(chosen),
+        *missing,
+        *([*_flights(chosen), *_stay(chosen)] if chosen else []),
         *_weather(outlook),
-        *_dinners(chosen),
-        *_sums(request, chosen),
+        *([*_dinners(chosen), *_sums(request, chosen)] if chosen else []),
         *_bookings(booked),
     ]
     return "\n".join(lines)
+
+
+def not_done(steps: Sequence[str], why: str) -> list[str]:
+    """The steps that a trip had to do without."""
+    told = ", ".join(step.replace("_", " ") for step in steps)
+    return ["## Missing", "", f"{told}{f' ({_cell(why)})' if why else ''}", ""] if steps else []
+
+
+def _way(request: TripRequest, chosen: outputs.Itinerary | None) -> str:
+    if chosen is None:
+        return f"{request.origin} to {request.destination}"
+    cities = {airport.code: airport.city for airport in chosen.airports}
+    return f"{cities[chosen.outbound.origin]} to {cities[chosen.outbound.destination]}"
 
 
 def _cell(text: str) -> str:

@@ -126,10 +126,11 @@ class Bookings(BaseModel):
 
 
 class TripResult(BaseModel):
-    """The job's result."""
+    """The job's result; `missing` names the steps it had to do without, and without an itinerary there is none."""
 
     markdown: str
-    itinerary: Itinerary
+    itinerary: Itinerary | None
     bookings: list[Booking]
+    missing: list[str] = []
     total_usd: float
     money_usd: float | None
