@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from typing import Annotated
+from urllib.parse import urlsplit
 
 import typer
 from rich.table import Table
@@ -19,7 +20,7 @@ from orchestrator.application import application
 from orchestrator.canvas import Canvas
 from orchestrator.cli.overview import PATIENCE_S
 from orchestrator.cli.terminal import console
-from orchestrator.errors import SurefootError
+from orchestrator.errors import BrokerUnavailable, SurefootError
 from orchestrator.settings import InvalidSettings, Settings, load
 from orchestrator.state.client import SyncClient, without_loop
 from orchestrator.state.durability import dangers, info
@@ -32,6 +33,7 @@ from orchestrator.workflow import catalogue
 
 LEAST_FREE = 100 * 1_048_576
 ANSWER_S = 60
+BROKER_AWAY = "start it, or correct SUREFOOT_BROKER_URL; no job is lost, they go on when it answers"
 MOST_USED, LONGEST_WAIT_S = 0.8, 30.0
 """Of Redis's memory, and of a step for a worker: beyond that something is wrong."""
 
@@ -92,10 +94,19 @@ def _redis(settings: Settings) -> str:
     return f"{known.get('server_name', 'redis')} {version}, append-only file on"
 
 
-def _broker(settings: Settings) -> str:
+def broker(settings: Settings) -> str:
+    """What to say of the broker.
+
+    Raises:
+        SurefootError: it does not answer; says where it should be, and what to do.
+    """
     if settings.outbox:
         return "the same Redis"
-    Canvas(application(settings)).empty(["surefoot.doctor"])
+    try:
+        Canvas(application(settings)).empty(["surefoot.doctor"])
+    except BrokerUnavailable as error:
+        url = urlsplit(settings.broker_url)
+        raise SurefootError(f"{error} at {url.hostname}:{url.port or 5672}; {BROKER_AWAY}") from error
     return "answers"
 
 
@@ -109,7 +120,8 @@ def _tools(settings: Settings) -> str:
     command = [sys.executable, "-m", "tools", "--json", "--config", str(config)]
     listed = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=False)  # noqa: S603 - our module
     if listed.returncode:
-        raise SurefootError(listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer")
+        said = listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer"
+        raise SurefootError(f"{said.removeprefix('surefoot tools: ')}; look at that server, {config} says where it is")
     return f"{len(json.loads(listed.stdout))} tools"
 
 
@@ -171,7 +183,7 @@ def _sweeps(scripts: Scripts, settings: Settings) -> SweepStore:
 LOOKS: tuple[tuple[str, Callable[[Settings], str]], ...] = (
     ("settings", _home),
     ("Redis", _redis),
-    ("broker", _broker),
+    ("broker", broker),
     ("workflows", _workflows),
     ("tools", _tools),
     ("port", _port),

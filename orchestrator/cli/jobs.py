@@ -6,15 +6,17 @@ from typing import Annotated, Any
 
 import typer
 from pydantic_core import to_jsonable_python
+from rich.text import Text
 
 from orchestrator.app import Orchestrator
 from orchestrator.blocking import Job
 from orchestrator.budget import Budget
-from orchestrator.cli import live, render, views
+from orchestrator.cli import doctor, live, render, views
 from orchestrator.cli.terminal import console
-from orchestrator.errors import InvalidRequest, JobNotFound
+from orchestrator.errors import InvalidRequest, JobNotFound, SurefootError
+from orchestrator.settings import load
 from orchestrator.state.standstill import PATIENCE_S
-from orchestrator.telemetry.redaction import redact
+from orchestrator.telemetry.redaction import redact, redact_text
 from orchestrator.telemetry.tree import Trace
 
 JobId = Annotated[str, typer.Argument(help="the job's id", metavar="JOB")]
@@ -141,6 +143,8 @@ def jobs(
         raise InvalidRequest("--stuck looks at the jobs that should move: leave --status away")
     if stuck:
         found = Orchestrator().stuck(patience_s=patience, tenant=tenant, limit=limit)
+        if found and not as_json:
+            _say_if_the_broker_is_away()
         _print_json([render.stuck_as_json(one) for one in found]) if as_json else views.stuck(found, patience)
         return
     records = [job.record for job in Orchestrator().jobs(status=status, tenant=tenant, limit=limit)]
@@ -150,6 +154,14 @@ def jobs(
         console.print(views.jobs_table(records))
     else:
         console.print("no jobs" + (f" that are {status}" if status else ""))
+
+
+def _say_if_the_broker_is_away() -> None:
+    """What stands still then stands still for that."""
+    try:
+        doctor.broker(load())
+    except SurefootError as error:
+        console.print(Text(redact_text(str(error)), "bold red"), soft_wrap=True)
 
 
 def show(job_id: JobId, as_json: AsJson = False) -> None:

@@ -13,7 +13,7 @@ from orchestrator.cli import views
 from orchestrator.cli.render import event_line
 from orchestrator.cli.terminal import console, errors
 from orchestrator.errors import StoreRefused, StoreUnavailable, SurefootError
-from orchestrator.state.records import Event
+from orchestrator.state.records import Event, JobRecord
 from orchestrator.status import JobStatus
 
 PATIENCE_S = 2.0
@@ -47,8 +47,13 @@ def until_it_waits(job: Job, after: str = "0") -> Iterator[Event]:
     """The same, until it ends or waits for a person."""
     for event in events(job, after):
         yield event
-        if event.type == "waiting" and job.status is JobStatus.WAITING:
+        if event.type == "waiting" and _still(job.record, event):
             return
+
+
+def _still(record: JobRecord, event: Event) -> bool:
+    """Whether it waits since this event, and not since a later one."""
+    return record.status is JobStatus.WAITING and round(1000 * event.at) >= int(record.fields["since"])
 
 
 def watch(job: Job) -> None:

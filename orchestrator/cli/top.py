@@ -81,11 +81,12 @@ def _people(seen: dict[str, Any]) -> Iterator[RenderableType]:
         yield Text(told, "bold yellow")
     if not waiting:
         return
-    table = _table("waits for people", Column("since", no_wrap=True), "asks", Column("next", overflow="fold"))
+    told = Text("waits for people", "bold")
     for job in waiting[:ROWS]:
-        since_s = (seen["at_ms"] - job["since_ms"]) / 1000
-        table.add_row(job["job"], _for(since_s), Text(short("; ".join(job["asks"][:2]), WIDEST)), Text(job["next"]))
-    yield table
+        since, asks = _for((seen["at_ms"] - job["since_ms"]) / 1000), short("; ".join(job["asks"][:2]), WIDEST)
+        told.append(f"\n{job['job']}  {since}  {asks}", "not bold")
+        told.append(f"\n  {job['next']}")  # a line of its own: to be copied, however narrow the terminal
+    yield told
 
 
 def _workers(seen: dict[str, Any]) -> RenderableType:

@@ -34,7 +34,8 @@ def show(record: JobRecord) -> None:
     if record.undo.steps:
         told = one_line("; ".join(undone(record.undo)))
         console.print(Text(told, "red" if record.undo.left else "magenta"), soft_wrap=True)
-    console.print(steps_table(record))
+    if record.step_names():
+        console.print(steps_table(record))
     for question in record.answered:
         console.print(answered_text(question), soft_wrap=True)
     for question in record.questions:
@@ -102,22 +103,20 @@ def spent(spend: Spend) -> str:
 def jobs_table(records: Iterable[JobRecord]) -> Table:
     """Many jobs; ids are never cut, so that they can be copied. On a narrow terminal what matters least is left out."""
     wide = console.width >= ROOMY
-    whole = [Column(name, no_wrap=True) for name in ("status", "age", "done")]
-    columns = [*whole, "at", "asks", *(["tenant", "spent"] if wide else [])]
+    whole = [Column(name, no_wrap=True, min_width=8) for name in ("status", "age", "done")]
+    columns = [*whole, *(["at", "asks", "tenant", "spent"] if wide else [Column("at", no_wrap=True)])]
     table = Table(
         Column("job", no_wrap=True, min_width=ID_WIDTH), *columns, box=None, header_style="bold", pad_edge=False
     )
     for record in records:
         done, total = done_of(record)
-        asks = "; ".join(question.field for question in record.questions)
-        words = [
-            age(record),
-            f"{done} of {total}",
-            at(record),
-            short(redact_text(asks), WIDEST),
-        ]
-        words += [short(redact_text(record.fields["tenant"]), WIDEST), spent(record.spend)] if wide else []
-        table.add_row(record.id, coloured(record.status), *words)
+        asks = short(redact_text("; ".join(question.field for question in record.questions)), WIDEST)
+        where = at(record)
+        if wide:
+            words = [where, asks, short(redact_text(record.fields["tenant"]), WIDEST), spent(record.spend)]
+        else:
+            words = [f"asks {asks}" if asks and record.status is JobStatus.WAITING else where]
+        table.add_row(record.id, coloured(record.status), age(record), f"{done} of {total}", *words)
     return table
 
 
@@ -139,12 +138,15 @@ def steps_table(record: JobRecord, most: int = 0) -> Table:
     """Its steps; with `most`, of a larger plan those that are under way or failed."""
     steps = record.steps()
     shown = _pressing(steps)[:most] if most and len(steps) > most else steps
-    table = Table("step", "", "state", "attempts", "after", "", box=None, header_style="bold")
+    wide = console.width >= ROOMY
+    columns = ["step", "", "state", "attempts", *(["after"] if wide else []), ""]
+    table = Table(*columns, box=None, header_style="bold")
     for step in shown:
         told = step.error["message"] if isinstance(step.error, dict) and "message" in step.error else ""
         place = f"{step.number} of {record.fields['total']}"
         after = ", ".join(step.after) if len(step.after) <= 4 else f"{len(step.after)} steps"  # noqa: PLR2004 - fits a line
-        words = [coloured(step.state), str(step.attempts), after, short(redact_text(told), 4 * WIDEST)]
+        words = [coloured(step.state), str(step.attempts), *([after] if wide else [])]
+        words.append(short(redact_text(told), 4 * WIDEST))
         table.add_row(place, step.name, *words)
     if len(shown) < len(steps):
         table.add_row("", f"and {len(steps) - len(shown)} more")

@@ -102,6 +102,35 @@ def test_a_job_that_asks_says_how_to_answer(played: Stage, monkeypatch: pytest.M
     assert diagnoses(job.record) == []
 
 
+def test_watch_ends_where_a_job_waits_now_and_not_where_it_once_did(played: Stage) -> None:
+    job = played.app.submit(Order(item="bed"), workflow="careful")
+    wait_until(lambda: job.status == "waiting", "it asks for the stay")
+    first = [json.loads(line) for line in surefoot(played, "watch", job.id, "--json").splitlines()]
+    assert first[-1]["type"] == "waiting"
+    job.answer(nights=3, rooms=1)
+    wait_until(lambda: [one.kind for one in job.questions] == ["approval"], "it asks for approval")
+    wait_until(lambda: job.status == "waiting", "it waits again")
+    again = [json.loads(line) for line in surefoot(played, "watch", job.id, "--json").splitlines()]
+    assert again[: len(first)] == first
+    assert [event["type"] for event in again].count("waiting") == 2
+    assert "book it?" in surefoot(played, "watch", job.id)
+    job.cancel()
+
+
+def test_in_a_narrow_terminal_place_and_command_are_whole(played: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    broken, asks = failed(played, "broken"), waiting(played)
+    monkeypatch.setattr(render.console, "_width", 80)
+    lines = surefoot(played, "jobs").splitlines()
+    rows = {line[:32]: line[32:] for line in lines}
+    assert rows[broken.id].startswith("  failed ")
+    assert "step 2 of 3 (" in rows[broken.id]
+    assert rows[asks.id].startswith("  waiting ")
+    assert "  asks date" in rows[asks.id]
+    assert max(map(len, lines)) <= 80
+    assert f"\n  surefoot answer {asks.id} date=2027-03-12\n" in surefoot(played, "top", "--once")
+    asks.cancel()
+
+
 def test_watch_goes_on_after_redis_was_away(played: Stage) -> None:
     job = played.app.submit(Order(item="bed"), workflow="gated")
     wait_until(lambda: job.status == "running", "it runs")
@@ -169,6 +198,12 @@ def test_jobs_that_are_stuck_are_listed_with_step_cause_and_command(played: Stag
     (one,) = json.loads(surefoot(played, "jobs", "--stuck", "--patience", "0.2", "--tenant", "stuck", "--json"))
     assert (one["step"], one["job"]["id"], one["for_s"] >= 0.2) == ("lonely", job.id, True)
     assert surefoot(played, "jobs", "--stuck", "--tenant", "stuck") == "no job has stood still for 60 s\n"
+    away = {"SUREFOOT_BROKER_URL": f"amqp://me:{PASSWORD}@127.0.0.1:1/"}
+    words = ["jobs", "--stuck", "--patience", "0.2", "--tenant", "stuck"]
+    told = CliRunner().invoke(app, words, env=played.environment | away).output
+    assert told.startswith("the broker does not answer: ")
+    assert " at 127.0.0.1:1; start it, or correct SUREFOOT_BROKER_URL; no job is lost" in told
+    assert PASSWORD not in told
     refused = CliRunner().invoke(app, ["jobs", "--stuck", "--status", "failed"], env=played.environment)
     assert isinstance(refused.exception, InvalidRequest)
     assert "leave --status away" in str(refused.exception)
