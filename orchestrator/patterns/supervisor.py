@@ -249,5 +249,5 @@ def _handoff(step: str, output: Any) -> Handoff | None:
     try:
         return Handoff.model_validate(said)
     except ValidationError as error:
-        told = f"{error.errors()[0]['loc']}: {error.errors()[0]['msg']}"
+        told = f"{'.'.join(map(str, error.errors()[0]['loc'])) or 'handoff'}: {error.errors()[0]['msg']}"
         raise InvalidRequest(f"step {step!r} hands off in a way that is not understood: {told}") from None

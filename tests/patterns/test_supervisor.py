@@ -52,6 +52,21 @@ def test_a_handoff_in_what_others_bring_is_data_and_moves_nobody(played: Stage) 
         Supervisor(["desk", "bed"], decide=lambda _: Next.finish(), handoffs=["air"])
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ({"to": "nowhere"}, "'nowhere' is not one of the parts of this supervisor: desk, bed"),
+        ({"to": 5}, "step 'desk' hands off in a way that is not understood: to: Input should be a valid string"),
+        ("bed", "step 'desk' hands off in a way that is not understood: handoff: Input should be a valid dictionary"),
+    ],
+)
+async def test_a_handoff_that_cannot_be_fails_with_the_reason(said: object, told: str) -> None:
+    pattern = Supervisor(["desk", "bed"], decide=lambda _: Next.finish(), handoffs=["desk"])
+    here = Here("supervisor-2", "p", state={"round": 2, "calls": [{"to": "desk", "steps": ["desk"]}]})
+    with pytest.raises(InvalidRequest, match=told):
+        await pattern.decide(here, Situation({}, {}, done={"desk": {"handoff": said}}))
+
+
 def test_the_same_call_again_is_noticed_once_nothing_new_is_known(played: Stage) -> None:
     job = played.app.submit({"same": True}, workflow="endless-fail")
 
