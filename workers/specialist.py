@@ -76,6 +76,9 @@ def specialist(
     if name in KINDS:
         raise InvalidRequest(f"specialist {name!r}: the deciding steps of patterns have this name; choose another")
 
+    if idle := [glob for glob in approve if not any(_meet(glob, tool) for tool in tools)]:
+        told = f"approve={idle[0]!r} fits none of its tools, {', '.join(tools) or 'of which it has none'}"
+        raise InvalidRequest(f"specialist {name!r}: {told}")
     ways = (tuple(tools), queue, optional, timeout_s, diverged, tuple(needs))
     given = Profile(name, None, None, *ways, approve=dict(approve), least=Budget.of(least))
     return lambda perform: _entered(given, perform)
@@ -88,6 +91,15 @@ def _entered(given: Profile, perform: Perform) -> Perform:
     catalogue.profiles[given.name] = profile
     specialists[given.name] = Specialist(profile, perform)
     return perform
+
+
+def _meet(one: str, other: str) -> bool:
+    """Whether a name may fit both globs: a rule that can hold for no tool is a mistake."""
+    if one[:1] == "*":
+        return _meet(one[1:], other) or (other != "" and _meet(one, other[1:]))
+    if other[:1] == "*" or not one or not other:
+        return _meet(other, one) if other[:1] == "*" else one == other
+    return "[" in one[0] + other[0] or ((one[0] == other[0] or "?" in one[0] + other[0]) and _meet(one[1:], other[1:]))
 
 
 def _about(perform: Perform) -> str:

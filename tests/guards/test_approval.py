@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from orchestrator import Job, JobFailed
+from orchestrator import InvalidRequest, Job, JobFailed
 from tests.guards.conftest import Guarded
 from tests.support.waiting import wait_until
 from tools.testing.model import Says
-from workers import provenance
+from workers import provenance, specialist
 from workers.provenance import Provenance
 
 pytestmark = pytest.mark.xdist_group("guards")
@@ -114,6 +114,24 @@ def test_always_means_each_call_and_a_yes_is_not_used_twice(play: Guarded) -> No
     with pytest.raises(JobFailed, match=r"free\.wire: a person did not approve this call with these arguments"):
         job.result(30)
     assert len(play.bank.paid) == 1
+
+
+@pytest.mark.parametrize(
+    ("tools", "glob", "fits"),
+    [
+        (["bank.*"], "bank.wire", True), (["bank.*"], "bank.w*", True), (["bank.wire"], "*.wi?e", True),
+        (["bank.*", "a.b"], "*", True), (["*.wire"], "bank.*", True), (["a*z"], "*b*", True),
+        (["b[a-n]nk.*"], "bank.*", True),
+        (["bank.*"], "bnak.wire", False), (["bank.*"], "bnak.*", False), (["bank.wire"], "bank.wyre", False),
+        (["*.wire"], "bank.pay", False), (["bank.wire"], "bank.wire?", False), ([], "*", False),
+    ],
+)  # fmt: skip
+def test_a_rule_that_fits_no_tool_of_its_specialist_is_refused(tools: list[str], glob: str, *, fits: bool) -> None:
+    if fits:
+        assert specialist("ruled", tools=tools, approve={glob: "always"})
+        return
+    with pytest.raises(InvalidRequest, match=r"specialist 'ruled': approve='.*' fits none of its tools"):
+        specialist("ruled", tools=tools, approve={glob: "always"})
 
 
 def test_undoing_asks_nobody(play: Guarded) -> None:
