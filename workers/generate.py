@@ -69,7 +69,7 @@ def parsed(reply: Reply, output: type[BaseModel]) -> BaseModel:
 def repair(reply: Reply, wrong: str) -> list[Message]:
     """What a model is told of an answer that does not fit."""
     said = f"This does not fit the schema: {wrong}. Answer again, with all fields."
-    if not reply.calls:
+    if not reply.calls or not reply.raw:  # a provider wants an answer only to a call that it is shown
         return [{"role": "model", "raw": reply.raw}, {"role": "user", "text": said}]
     told = [{"role": "tool", "id": call.id, "name": call.name, "text": said} for call in reply.calls]
     return [{"role": "model", "raw": reply.raw}, *told]

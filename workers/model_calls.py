@@ -100,7 +100,7 @@ class ModelCalls:
         reply = await self._from(name, prompt, call, most, timeout_s, span)
         said = encode([reply.text, [each.arguments for each in reply.calls]])
         if fits(reply) and not shows_secret(said):
-            await self._cache.keep(tenant, request, encode(reply.record()))
+            await self._cache.keep(tenant, request, encode(replace(reply, raw=[]).record()))
         return reply
 
     async def _from(

@@ -41,7 +41,7 @@ class Reply:
         calls: the tools it asks for; its answer of a type is the call of `ANSWER`.
         model: which model it was.
         finish: why it ended: stop, length, tool_call, ...
-        raw: the provider's answer, to go on from.
+        raw: the provider's answer, to go on from; of a cached answer nothing of it is kept.
         input_tokens: tokens it read, as its provider counts them.
         output_tokens: tokens it wrote.
         cached: it was kept from another call, and nothing was read, written or paid for this one.

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pydantic_core import from_json
 
 from orchestrator import Budget, JobFailed
 from orchestrator.state import keys
@@ -16,6 +17,8 @@ from tests.models.conftest import Scripted, chat
 from tests.state.conftest import Stores, stores_on
 from tests.support.waiting import wait_until
 from tools.testing.model import CutsOff, Refuses, Says, answers
+from workers.generate import repair
+from workers.prompt import Called, Reply
 
 pytestmark = pytest.mark.xdist_group("models-cache")
 SETTINGS = {"model_cache_s": 60}
@@ -56,6 +59,7 @@ def test_the_same_request_of_a_tenant_is_paid_once(play: Scripted, redis: Any) -
     (key,) = kept(redis)
     assert 0 < redis("TTL", key) <= 60
     assert b"two nights" not in redis("GET", key), "of the question only a digest is kept"
+    assert from_json(redis("GET", key))["raw"] == [], "of the answer what was asked for"
 
 
 @pytest.mark.parametrize(
@@ -131,6 +135,15 @@ def test_what_cannot_be_read_is_asked_anew(play: Scripted, redis: Any, text: str
     assert len(play.first.requests) == 2
     assert play.submit("understand").result(30) == OSLO
     assert len(play.first.requests) == 2, "a good one is kept in its place"
+
+
+def test_an_answer_that_fits_no_more_is_repaired_without_what_was_not_kept() -> None:
+    call = Called("1", "answer", {"city": "Oslo"})
+    told = {"role": "user", "text": "This does not fit the schema: nights. Answer again, with all fields."}
+    assert repair(Reply("", [call], "m", "stop", [], 0, 0, cached=True), "nights") == [
+        {"role": "model", "raw": []},
+        told,
+    ]
 
 
 def test_a_large_answer_is_not_kept(play: Scripted, redis: Any) -> None:
