@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema_rs
 
 from orchestrator import forms
-from orchestrator.budget import KINDS, MICRO, TOOLS, UNLIMITED, Budget, Spend, named
+from orchestrator.budget import KINDS, TOOLS, UNLIMITED, Budget, Spend, figure, named
 from orchestrator.errors import InvalidRequest
 from orchestrator.state.records import JobRecord, Kind, Question, decode
 
@@ -140,7 +140,7 @@ def only_more(spend: Spend, budget: Budget) -> None:
     for kind, top in budget.ceilings().items():
         ceiling = spend.of(kind).ceiling
         if top != UNLIMITED and (ceiling is None or top < ceiling):
-            has = "no such ceiling" if ceiling is None else f"{ceiling / MICRO if kind == 'usd' else ceiling:g}"
+            has = "no such ceiling" if ceiling is None else f"{figure(kind, ceiling)}"
             raise InvalidRequest(
                 f"budget {named(kind)}: this job is under way and can only be given more; it has {has}"
             )

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.answers import budget_answers, only_more
-from orchestrator.budget import Budget, Spend, named
+from orchestrator.budget import Budget, Spend, figure, named
 from orchestrator.errors import InvalidRequest
 from orchestrator.outcome import outcome
 from orchestrator.replies import reply
@@ -174,7 +174,8 @@ class AsyncJob:
         given = {kind: top for kind, top in raised.ceilings().items() if top >= 0}
         for kind, top in given.items():
             if top < (spent := record.spend.of(kind).spent):
-                raise InvalidRequest(f"budget {named(kind)} {top} is below what is already spent: {spent}")
+                told = f"{figure(kind, top)} is below what is already spent: {figure(kind, spent)}"
+                raise InvalidRequest(f"budget {named(kind)} {told}")
         asked = budget_answers(record, raised)
         if asked and record.status is not JobStatus.FAILED:
             only_more(record.spend, raised)

@@ -118,6 +118,8 @@ def test_the_price_table_is_counted_and_what_it_refuses_is_not_sent(played: Stag
     with pytest.raises(BudgetExhausted, match=r"usd 0.02 of 0.02"):
         job.result(90)
     assert (job.spend.usd.spent, len(sent(played, job))) == (20_000, 2)
+    with pytest.raises(InvalidRequest, match=r"budget usd 0.01 is below what is already spent: 0.02"):
+        job.resume({"usd": 0.01})
 
     job = played.app.submit(BED, workflow="unpriced")
     with pytest.raises(
