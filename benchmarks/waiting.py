@@ -107,9 +107,12 @@ class World:
         return (time.perf_counter() - start) / len(jobs)
 
 
-def until(done: Callable[[], bool], what: str) -> None:
+def until(done: Callable[[], bool], what: str, here: World | None = None) -> None:
+    """Wait for it; where it is said where, no longer than till a job has failed."""
     end = time.monotonic() + WAIT_S
     while not done():
+        if here is not None and here.command("ZCARD", keys.jobs(JobStatus.FAILED)):
+            raise RuntimeError("a job has failed")
         if time.monotonic() > end:
             raise TimeoutError(f"not within {WAIT_S:g} s: {what}")
         time.sleep(0.05)

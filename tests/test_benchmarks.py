@@ -66,6 +66,17 @@ def test_jobs_that_wait_hold_no_lease_worker_or_connection_and_go_on_when_they_a
     assert figures["bytes_of_parts"].keys() == {"job", "calls", "events", "spans"}
 
 
+def test_each_single_guard_is_compared_with_the_same_step_without_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(guards, "ROUNDS", 2)
+    rows = {row["name"]: row for row in guards.compare(2)}
+    assert list(rows) == [guard.name for guard in guards.GUARDS]
+    bases = {name for name, row in rows.items() if not row["adds"]}
+    assert bases == {guards.CALL, guards.MODEL}
+    assert {rows[name]["trips"] for name in bases} == {4.0}
+    assert {row["trips"] for row in rows.values() if row["adds"]} == {0.0}
+    assert f"| {guards.CALL} | 4.0 | " in guards.report_guards(list(rows.values()), 2)
+
+
 def test_the_guards_of_a_step_are_counted_in_round_trips() -> None:
     step, call = (guards.measure(line, 10) for line in guards.LINES[:2])
     own, more = {"open", "claim", "commit"}, {"call_begin", "call_settle"}
