@@ -23,6 +23,8 @@ from workers.record import Record
 from workers.replay import Call
 from workers.verdict import Failed, Later, Stop
 
+PROVIDERS = {"google": "gcp.gemini", "http": "openai", "https": "openai"}
+"""OpenTelemetry's word for who serves a model, where ours is another; a model named by URL speaks OpenAI's protocol."""
 log = structlog.get_logger(__name__)
 Fits = Callable[[Reply], bool]
 _REPLY = TypeAdapter(Reply)
@@ -59,7 +61,7 @@ class ModelCalls:
         first = str(self._models.names[0]) if self._models.names else "none"
         most, key = prompt.max_tokens or self._models.max_tokens, self._record.key(call.number)
         with (
-            self._spans.model(self._record.job_id, first, prompt.messages, max_tokens=most, key=key) as span,
+            self._spans.model(self._record.job_id, first, prompt.told, max_tokens=most, key=key) as span,
             self._record.telling(span),
         ):
             if call.row is not None and call.row.finished:
@@ -163,12 +165,12 @@ def _kept(text: bytes) -> Reply | None:
 
 def _tell(span: Span, reply: Reply, *, replayed: bool) -> None:
     span.set(names.RESPONSE_MODEL, reply.model)
-    span.set(names.PROVIDER, reply.model.partition(":")[0])
-    span.set(names.FINISH_REASON, reply.finish)
+    provider = reply.model.partition(":")[0]
+    span.set(names.PROVIDER, PROVIDERS.get(provider, provider))
+    span.set(names.FINISH_REASON, [reply.finish])
     span.set(names.INPUT_TOKENS, reply.input_tokens)
     span.set(names.OUTPUT_TOKENS, reply.output_tokens)
-    said = [{"name": call.name, "arguments": call.arguments} for call in reply.calls]
-    span.set(names.OUTPUT_MESSAGES, as_text({"text": reply.text, "calls": said} if said else reply.text))
+    span.set(names.OUTPUT_MESSAGES, as_text(reply.told))
     span.set(names.REPLAYED, replayed)
     if reply.cached:
         span.set(names.CACHED, True)

@@ -11,6 +11,8 @@ ANSWER = "answer"
 """The tool that a model calls to give an answer of a type."""
 AROUND, AROUND_EACH = 500, 20
 """Tokens that a provider may add to a prompt, and to each message or tool of it."""
+ROLES = {"model": "assistant"}
+"""What OpenTelemetry calls who spoke, where that is another word."""
 Message = Mapping[str, Any]
 
 
@@ -56,6 +58,13 @@ class Reply:
     output_tokens: int
     cached: bool = False
 
+    @property
+    def told(self) -> list[dict[str, Any]]:
+        """As OpenTelemetry's conventions write it."""
+        said: list[Any] = [{"type": "text", "content": self.text}] if self.text else []
+        said += [{"type": "tool_call", **asdict(call)} for call in self.calls]
+        return [{"role": "assistant", "parts": said, "finish_reason": self.finish}]
+
     def record(self) -> dict[str, Any]:
         """As the journal keeps it."""
         return asdict(self)
@@ -87,6 +96,11 @@ class Prompt:
     among: Sequence[str] = ()
 
     @property
+    def told(self) -> list[dict[str, Any]]:
+        """Its messages as OpenTelemetry's conventions write them."""
+        return [{"role": ROLES.get(one["role"], one["role"]), "parts": [_part(one)]} for one in self.messages]
+
+    @property
     def asked(self) -> str:
         """The question, as a short digest. Which model is asked does not matter, nor which tools there are now."""
         what = [self.messages, self.schema, self.among, self.max_tokens]
@@ -107,3 +121,11 @@ class Prompt:
     def then(self, *messages: Message) -> "Prompt":
         """The same with more messages."""
         return replace(self, messages=[*self.messages, *messages])
+
+
+def _part(message: Message) -> dict[str, Any]:
+    if message["role"] == "model":
+        return {"type": "reply", "content": message["raw"]}
+    if message["role"] == "tool":
+        return {"type": "tool_call_response", "id": message["id"], "response": message["text"]}
+    return {"type": "text", "content": message["text"]}

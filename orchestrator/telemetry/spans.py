@@ -66,7 +66,7 @@ class Span:
         self._judged = False
         self._ended = False
 
-    def set(self, name: str, value: str | float | bool) -> None:
+    def set(self, name: str, value: str | float | bool | list[str]) -> None:
         """Record one attribute, from `names`."""
         if self._span is not None:
             self._span.set_attribute(name, redact_text(value) if isinstance(value, str) else value)

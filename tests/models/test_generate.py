@@ -1,5 +1,6 @@
 """A model call is journaled, budgeted and retried like a tool call; each way a model can fail has one meaning."""
 
+import json
 import time
 
 import pytest
@@ -232,8 +233,15 @@ def test_prompt_answer_tokens_and_model_are_in_the_trace_without_secrets(play: S
     assert told[names.REQUEST_MODEL] == f"{play.first.url}#first"
     assert told[names.RESPONSE_MODEL] == f"{play.second.url}#second"
     assert (told[names.INPUT_TOKENS], told[names.OUTPUT_TOKENS], told[names.REPLAYED]) == (40, 10, False)
-    assert "and Oslo" in told[names.INPUT_MESSAGES]
-    assert "the key is" in told[names.OUTPUT_MESSAGES]
+    (asked,), (said,) = json.loads(told[names.INPUT_MESSAGES]), json.loads(told[names.OUTPUT_MESSAGES])
+    assert (asked["role"], asked["parts"][0]["type"]) == ("user", "text")
+    assert "and Oslo" in asked["parts"][0]["content"]
+    assert said == {
+        "role": "assistant",
+        "parts": [{"type": "text", "content": f"the key is {names.REDACTED_MARK}"}],
+        "finish_reason": "stop",
+    }
+    assert (told[names.PROVIDER], told[names.FINISH_REASON]) == ("openai", ["stop"])
     assert names.Happening.MODEL_FAILED in [event["name"] for event in span["events"]]
     assert "hunter2" not in str(span)
     assert "sk-abc" not in str(span)
