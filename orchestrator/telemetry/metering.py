@@ -61,7 +61,7 @@ class Meters:
             self._provider = None
 
 
-class _Sending:
+class Sending:
     """Sends metrics where an SDK's exporter would, and says once that they are not taken.
 
     A forked child inherits the numbers of its parent, and the thread that exports them: the parent does already.
@@ -71,6 +71,7 @@ class _Sending:
         self._endpoint, self._send, self._owner, self._refused = endpoint, send, os.getpid(), False
 
     def __call__(self, metrics_data: MetricsData, *arguments: Any, **named: Any) -> MetricExportResult:
+        """Send."""
         if os.getpid() != self._owner:
             return MetricExportResult.SUCCESS
         result = self._send(metrics_data, *arguments, **named)
@@ -83,5 +84,5 @@ class _Sending:
 
 def _reader(endpoint: str) -> PeriodicExportingMetricReader:
     sends = exporter("metrics", endpoint)()
-    sends.export = _Sending(endpoint, sends.export)
+    sends.export = Sending(endpoint, sends.export)
     return PeriodicExportingMetricReader(sends)

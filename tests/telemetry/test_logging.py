@@ -180,16 +180,19 @@ FORKS = """
 import os, sys
 import structlog
 from orchestrator.settings import Settings
+from orchestrator.telemetry import logging
 from orchestrator.telemetry.logging import configure, stop
 configure(Settings(otlp_endpoint=sys.argv[1], log_level=sys.argv[2]), "worker")
 log = structlog.get_logger("x")
 log.info("parent", pid=os.getpid())
+assert logging._sending[0].flush(20)  # so that it has a connection when it forks
 pid = os.fork()
 if pid == 0:
     log.info("child", pid=os.getpid())
     stop()
     os._exit(0)
 assert os.waitpid(pid, 0)[1] == 0
+log.info("last", pid=os.getpid())
 # leaves without stop(): the last lines are sent at exit
 """
 
@@ -202,7 +205,7 @@ def test_a_forked_child_sends_its_own_lines_and_a_process_its_last_ones_at_exit(
         sent = [
             (line.body.string_value, _read(line)[1].get("pid")) for _, scope, line in received.lines if scope == "x"
         ]
-        assert [name for name, _ in sorted(sent)] == ["child", "parent"]
+        assert [name for name, _ in sorted(sent)] == ["child", "last", "parent"]
         assert len({pid for _, pid in sent}) == 2
         others = {scope for _, scope, _ in received.lines} - {"x"}
         assert not any("urllib3" in scope or "opentelemetry" in scope for scope in others), others

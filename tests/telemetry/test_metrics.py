@@ -7,9 +7,11 @@ import sys
 import threading
 
 import pytest
+from opentelemetry.sdk.metrics.export import MetricExportResult, MetricsData
 from structlog.testing import capture_logs
 
 from orchestrator.settings import load
+from orchestrator.telemetry.metering import Sending
 from orchestrator.telemetry.metrics import TABLE, Readings, start
 from orchestrator.telemetry.names import QUEUE, Metric
 from tests.support.waiting import wait_until
@@ -91,6 +93,18 @@ def test_a_collector_that_is_down_holds_nobody_up_and_is_told_of_once(scheme: st
         ended.join(60)
         assert not ended.is_alive()
     assert [line["event"] for line in told] == ["metrics are not taken"]
+
+
+def test_it_is_said_once_that_metrics_are_not_taken_and_once_that_they_are_again() -> None:
+    answers = iter([*[MetricExportResult.FAILURE] * 3, *[MetricExportResult.SUCCESS] * 2])
+
+    def answer(_data: MetricsData) -> MetricExportResult:
+        return next(answers)
+
+    send = Sending("there", answer)
+    with capture_logs() as told:
+        assert [send(MetricsData([])).name for _ in range(5)] == [*["FAILURE"] * 3, *["SUCCESS"] * 2]
+    assert [line["event"] for line in told] == ["metrics are not taken", "metrics are taken again"]
 
 
 def test_spans_that_nobody_takes_are_counted() -> None:
