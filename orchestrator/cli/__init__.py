@@ -28,15 +28,15 @@ def main() -> None:
     try:
         app()
     except WaitingForInput as error:
-        errors.print(f"surefoot: {redact_text(str(error))}", style="yellow")
+        errors.print(f"surefoot: {redact_text(str(error))}", style="yellow", soft_wrap=True)
         sys.exit(3)
     except SurefootError as error:
-        errors.print(f"surefoot: {redact_text(str(error))}", style="red")
+        errors.print(f"surefoot: {redact_text(str(error))}", style="red", soft_wrap=True)
         sys.exit(2 if isinstance(error, InvalidRequest) else 1)
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception:  # noqa: BLE001 - of a module of the user's, or a fault of ours: whatever it is, without secrets
-        errors.print(redact_text(traceback.format_exc()[-CUT_AT:]), style="red")
+        errors.print(redact_text(traceback.format_exc()[-CUT_AT:]), style="red", soft_wrap=True)
         sys.exit(1)
 
 

@@ -38,7 +38,8 @@ def up(
             if fleet.flower:
                 console.print(f"  Flower  {fleet.flower.url}  {fleet.flower.credentials}")
             console.print(
-                '  try     surefoot submit --wait "Three nights in Denver from New York, 12 March, two people"'
+                '  try     surefoot submit --wait "Three nights in Denver from New York, 12 March, two people"',
+                soft_wrap=True,
             )
             fleet.wait()
 
