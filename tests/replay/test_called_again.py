@@ -4,6 +4,7 @@ import asyncio
 
 from orchestrator.state.calls import Recorded
 from orchestrator.state.client import without_loop as do
+from orchestrator.state.keys import calls as calls_key
 from orchestrator.state.keys import job as job_key
 from orchestrator.state.steps import Lease
 from tests.replay import world as module
@@ -13,6 +14,15 @@ from tests.state.conftest import Stores
 from workers.doubt import Known
 from workers.undo import UndoJournal
 from workers.verdict import Later, Stop, Verdict
+
+
+def test_that_its_tool_is_another_one_now_is_told_and_it_is_followed_nevertheless(stores: Stores) -> None:
+    play, module.world = Play(stores), World()
+    stores.command("HSET", calls_key(JOB), "@inn.queue", "what it was")
+    assert cleared_up(play) == Later("inn.queue: it wants to be called again")
+    changed = [event.data for event in do(stores.jobs.events(JOB)) if event.type == "changed"]
+    assert [(one["tool"], one["first"]) for one in changed] == [("inn.queue", "what it was")]
+
 
 PAST = Recorded(3, "p", "inn.queue", "keyed", "unknown")
 
