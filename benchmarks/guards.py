@@ -7,6 +7,7 @@ the second compares each single guard with the same step without it, in turns on
 import argparse
 import json
 import os
+import random
 import socket
 import statistics
 import sys
@@ -223,14 +224,13 @@ def guarded_world() -> Generator[World]:
 
 
 def compare(jobs: int) -> list[dict[str, Any]]:
-    """What each guard adds: so many jobs each, in rounds in which all take their turn, another one first each time."""
+    """What each guard adds: so many jobs each, in rounds in which all take their turn, in another order each time."""
     cost: dict[str, list[tuple[float, float]]] = {guard.name: [] for guard in GUARDS}
     with guarded_world() as here:
         trips = {guard.name: _trips(here, guard) for guard in GUARDS}
         size = max(1, jobs // ROUNDS)
-        for first in range(ROUNDS):
-            for place in range(len(GUARDS)):
-                guard = GUARDS[(first + place) % len(GUARDS)]
+        for seed in range(ROUNDS):
+            for guard in random.Random(seed).sample(GUARDS, len(GUARDS)):
                 with Watch([here.worker.pid]) as worker, Watch([here.server.pid]) as server:
                     run(here, guard, size)
                 cost[guard.name].append((1e3 * worker.usage.cpu_s / size, 1e3 * server.usage.cpu_s / size))
@@ -241,8 +241,8 @@ def _trips(here: World, guard: Guard) -> float:
     run(here, guard, COUNTED)
     with monitored(here) as seen:
         run(here, guard, COUNTED)
-    counts = [count / COUNTED for name, count in seen.asked.items() if name in set(NAMES) - CLIENTS]
-    return round(sum(count for count in counts if count >= EACH), 1)
+    asked = [count / COUNTED for name, count in seen.asked.items() if name in set(NAMES) - CLIENTS]
+    return round(sum(count for count in asked if count >= EACH), 1)
 
 
 def _row(guard: Guard, trips: dict[str, float], cost: dict[str, list[tuple[float, float]]]) -> dict[str, Any]:
@@ -288,7 +288,6 @@ def main() -> int:
     for line in LINES:
         print(f"{line.name} ...", file=sys.stderr)
         lines.append(measure(line, options.jobs))
-    print("each single guard ...", file=sys.stderr)
     each = compare(options.jobs)
     if options.json:
         print(json.dumps({"lines": lines, "guards": each}))
