@@ -120,14 +120,6 @@ def _refuse(name: str = "", id: str = "", **_: Any) -> None:  # noqa: A002 - the
     unknown.refuse(id, name)
 
 
-@signals.worker_process_init.connect
-@signals.worker_init.connect
-def _collect_rarely(**_: Any) -> None:
-    """What was imported lives for ever and steps leave little garbage; the default looks at both too often."""
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
-
-
 @signals.celeryd_init.connect
 def _remember_name(sender: str = "", **_: Any) -> None:
     app.conf.surefoot_name = sender  # before any child is forked
@@ -142,6 +134,14 @@ def _child_lives(**_: Any) -> None:
 @signals.worker_init.connect
 def _trace(**_: Any) -> None:
     telemetry(settings, connect.state_url(settings)).instrument_celery()
+
+
+@signals.worker_process_init.connect
+@signals.worker_init.connect
+def _collect_rarely(**_: Any) -> None:
+    """What was imported, also for tracing, lives for ever, and steps leave little garbage; the default looks often."""
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 @signals.worker_process_shutdown.connect
