@@ -26,7 +26,7 @@ def outcome(record: JobRecord) -> Any:
         kind = BudgetExhausted if fields.get("reason") == "budget" else JobFailed
         step = fields.get("failing", "")
         raise kind(failure(record), reason=fields.get("reason", "step"), step=step or None)
-    lasts = [step.name for step in record.plan().steps if not fields[f"{step.name}.next"]]
+    lasts = [name for name in record.step_names() if not fields[f"{name}.next"]]
     outputs = {name: record.step(name).output for name in lasts}
     return next(iter(outputs.values())) if len(outputs) == 1 else outputs
 

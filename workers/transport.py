@@ -3,7 +3,7 @@
 It leans on private names of kombu, so kombu is pinned and `tests/worker_pool/test_kombu_names.py` guards them.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from json import loads
 from queue import Empty
 from time import monotonic
@@ -79,7 +79,8 @@ class Channel(redis.Channel):
         queues = self._queue_cycle.consume(len(self.active_queues))
         if not queues:
             return
-        keys = [self._prefix + self._q_for_pri(queue, step) for step in self.priority_steps for queue in queues]
+        prefix = self._prefix
+        keys = [f"{prefix}{queue}" for queue in queues]  # as there is one priority, a list is named as its queue is
         wait_s = self.brpop_timeout if timeout is None else timeout
         self._in_poll = self.client.connection
         self._brpop_sent_at = monotonic()
@@ -151,6 +152,11 @@ class Channel(redis.Channel):
     def _room(self) -> int:
         room = self.qos.can_consume_max_estimate()
         return AT_ONCE if room is None else max(1, min(room, AT_ONCE))
+
+    @property
+    def active_queues(self) -> Collection[str]:  # pyright: ignore[reportIncompatibleMethodOverride] - kombu makes a set of them
+        """The queues that are read so; kombu asks four times a message, and makes a set of them each time."""
+        return super().active_queues if self.active_fanout_queues else self._active_queues
 
     @property
     def _prefix(self) -> str:

@@ -1,4 +1,4 @@
-"""A Redis client for event loops: commands of a busy turn of the loop leave in one write, answers come in order."""
+"""A Redis client for event loops: commands of one turn of the loop leave in one write, answers come in order."""
 
 import asyncio
 import ssl
@@ -36,14 +36,11 @@ class Wire(asyncio.Protocol):
         self.watch: asyncio.TimerHandle | None = None
 
     def ask(self, *words: Any) -> asyncio.Future[Any]:
-        """Send a command: at once where nothing is under way, else with the others of this turn of the loop."""
+        """Queue a command for the end of this turn of the loop."""
         answer: asyncio.Future[Any] = self.loop.create_future()
-        idle = not self.waiting
         self.waiting.append(answer)
         self.outgoing.append(hiredis.pack_command(words))  # pyright: ignore[reportArgumentType] - any tuple of words
-        if idle:
-            self._flush()
-        elif len(self.outgoing) == 1:
+        if len(self.outgoing) == 1:
             self.loop.call_soon(self._flush)
         return answer
 
