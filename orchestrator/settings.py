@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, get_args
 from urllib.parse import unquote, urlsplit
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from orchestrator.errors import SurefootError
@@ -57,6 +58,7 @@ class Standard(BaseSettings):
         return url if own or not url else _intake(url, signal)
 
 
+LOGIN = re.compile(r"//[^/]*@")
 _URL = re.compile("^(https?|grpcs?)://.+")
 
 
@@ -78,7 +80,9 @@ class Settings(BaseSettings):
         description="State: redis://, rediss:// or unix:// URL. Empty: the embedded server of SUREFOOT_HOME.",
     )
     broker_url: str = Field(
-        "", description="Celery broker: a Redis or amqp:// URL. Empty: the same Redis as the state (outbox)."
+        "",
+        pattern=r"^((rediss?|unix|redis\+socket|amqps?|pyamqp)://.+)?$",
+        description="Celery broker: a Redis or amqp:// URL. Empty: the same Redis as the state (outbox).",
     )
     home: Path = Field(
         Path(".surefoot"), description="Folder of the embedded server, its files and the tools' ledgers."
@@ -237,6 +241,12 @@ def _password(url: str) -> str:
         return ""
 
 
+def _wrong(error: ErrorDetails) -> str:
+    """What is wrong with a variable; the login of a URL is not said again."""
+    name = "_".join(map(str, error["loc"])).upper()
+    return f"SUREFOOT_{name}={LOGIN.sub('//***@', repr(error['input']))}: {error['msg']}"
+
+
 def load(**overrides: Any) -> Settings:
     """The settings of this process.
 
@@ -246,8 +256,7 @@ def load(**overrides: Any) -> Settings:
     try:
         settings = Settings(**{name: value for name, value in overrides.items() if value is not None})
     except ValidationError as error:
-        lines = [f"SUREFOOT_{'_'.join(map(str, e['loc'])).upper()}={e['input']!r}: {e['msg']}" for e in error.errors()]
-        raise InvalidSettings("; ".join(lines)) from None
+        raise InvalidSettings("; ".join(map(_wrong, error.errors()))) from None
     for signal in get_args(Signal):
         settings.otlp(signal)
     return settings

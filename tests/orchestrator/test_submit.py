@@ -240,6 +240,8 @@ WIRES = WireForms(load(redis_url="unix:///none"))
         ({"lease_s": 0}, "SUREFOOT_LEASE_S=0"),
         ({"attempts": "many"}, "SUREFOOT_ATTEMPTS='many'"),
         ({"log_format": "xml"}, "SUREFOOT_LOG_FORMAT='xml'"),
+        ({"redis_url": "http://me:p@ss@h"}, r"^SUREFOOT_REDIS_URL='http://\*\*\*@h'"),
+        ({"broker_url": "kafka://me:pass@h"}, r"^SUREFOOT_BROKER_URL='kafka://\*\*\*@h'"),
     ],
 )
 def test_a_setting_that_makes_no_sense_is_named(settings: dict[str, Any], problem: str) -> None:
