@@ -8,6 +8,8 @@ from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from typing import Any, Self
 
+from pydantic_core import to_json
+
 from orchestrator.errors import InvalidRequest
 
 NAME = re.compile(r"[a-z0-9_-]{1,64}")
@@ -45,7 +47,8 @@ class Step:
                 raise InvalidRequest(f"step name {name!r}: use 1 to 64 of a-z, 0-9, _ and -")
         try:
             json.dumps(dict(self.arguments), allow_nan=False)
-        except (TypeError, ValueError) as error:
+            to_json(dict(self.arguments))  # which is what writes them, and takes 254 levels
+        except (TypeError, ValueError, RecursionError) as error:
             raise InvalidRequest(f"step {self.name!r}: its arguments are not JSON: {error}") from None
 
 

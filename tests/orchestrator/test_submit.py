@@ -2,6 +2,7 @@
 
 # pyright: reportPrivateUsage=false, reportUnknownLambdaType=false
 
+import json
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -204,6 +205,7 @@ def test_money_is_counted_in_whole_millionths() -> None:
         (lambda: Step("a", after="b"), "not the string"),
         (lambda: Step("a", arguments={"x": math.nan}), "not JSON"),
         (lambda: Step("a", arguments={"x": object()}), "not JSON"),
+        (lambda: Step("a", arguments={"x": json.loads("[" * 300 + "]" * 300)}), "not JSON"),
     ],
 )
 def test_a_plan_that_cannot_be_is_refused(make: Any, problem: str) -> None:
