@@ -121,7 +121,8 @@ def _tools(settings: Settings) -> str:
     listed = subprocess.run(command, capture_output=True, text=True, timeout=ANSWER_S, check=False)  # noqa: S603 - our module
     if listed.returncode:
         said = listed.stderr.strip().splitlines()[-1] if listed.stderr.strip() else "no answer"
-        raise SurefootError(f"{said.removeprefix('surefoot tools: ')}; look at that server, {config} says where it is")
+        where = "" if str(config) in said else f"; look at that server, {config} says where it is"
+        raise SurefootError(said.removeprefix("surefoot tools: ") + where)
     return f"{len(json.loads(listed.stdout))} tools"
 
 
