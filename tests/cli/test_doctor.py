@@ -93,12 +93,17 @@ def test_a_setting_that_is_nonsense_is_named_at_once(sound: dict[str, str]) -> N
     assert "SUREFOOT_LEASE_S='soon'" in found["settings"]
 
 
-def test_a_redis_that_is_almost_full_is_named(sound: dict[str, str]) -> None:
+def test_a_redis_that_is_almost_full_and_a_rule_for_no_tool_are_named(sound: dict[str, str], tmp_path: Path) -> None:
+    idle = {"mcpServers": {"desk": {"module": "tests.support.ledger", "surefoot": {"approve": {"bok": "always"}}}}}
+    (tmp_path / "idle.json").write_text(json.dumps(idle))
     with valkey("--appendonly", "yes", "--maxmemory", "2mb") as full:
         client = SyncClient(full.url)
         do(client.command("CONFIG", "SET", "maxmemory", 1_000_000))
         client.close()
-        assert "raise maxmemory" in findings(sound | {"SUREFOOT_REDIS_URL": full.url}, 1)["Redis"]
+        wrong = {"SUREFOOT_REDIS_URL": full.url, "SUREFOOT_MCP_CONFIG": str(tmp_path / "idle.json")}
+        found = findings(sound | wrong, 1)
+    assert "raise maxmemory" in found["Redis"]
+    assert found["tools"].endswith("idle.json: rules for tools that there are not: server 'desk': approve 'bok'")
 
 
 def test_steps_that_nobody_takes_are_named_with_their_queue(sound: dict[str, str]) -> None:
