@@ -5,6 +5,7 @@ import logging
 import os
 from collections.abc import Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import structlog
@@ -94,7 +95,7 @@ class Acknowledging(bootsteps.StartStopStep):
 
     def start(self, parent: Any) -> None:
         """Before the first message is taken."""
-        parent.call_soon_ack = Acks(parent.call_soon)
+        parent.call_soon_ack = Acks(partial(type(parent).call_soon_ack, parent))
 
 
 steps: Any = app.steps

@@ -66,8 +66,8 @@ class Reply:
         return [{"role": "assistant", "parts": said, "finish_reason": self.finish}]
 
     def record(self) -> dict[str, Any]:
-        """As the journal keeps it."""
-        return asdict(self)
+        """As the journal keeps it. What is not so is left out: workers of before the cache read it, too."""
+        return {name: value for name, value in asdict(self).items() if name != "cached" or value}
 
     @classmethod
     def recorded(cls, row: Any) -> Self:

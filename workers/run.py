@@ -168,7 +168,7 @@ class StepRun:
         if claim.over:
             self._workshop.meter.refused(claim.over.kind, claim.tenant)
             return stopped(claim, self.step, claim.over)
-        if claim.finishing and not claim.last and not claim.before:  # what has started goes on until it needs more
+        if claim.finishing and not claim.last and not claim.paid:  # what has started goes on until it needs more
             return Failed("budget", f"left out: {claim.finishing}", reason="finish")
         if claim.attempt > self._workshop.settings.attempts:
             why = "its worker died each time, or was cut off"

@@ -74,6 +74,11 @@ def refused(error: ReplyError) -> SurefootError | None:
     return None
 
 
+def lasting(error: ReplyError) -> bool:
+    """Whether the same command would be answered so again, whenever it is sent."""
+    return refused(error) is None and not str(error).startswith(BUSY)
+
+
 async def patiently(
     once: Callable[[], Awaitable[Any]], pause: Callable[[float], Awaitable[None]], patience_s: float
 ) -> Any:

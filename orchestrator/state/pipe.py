@@ -3,7 +3,6 @@
 import asyncio
 import ssl
 from collections import deque
-from contextlib import suppress
 from typing import Any
 
 import hiredis
@@ -15,6 +14,7 @@ from orchestrator.state.client import (
     LONGEST_PAUSE_S,
     Disconnected,
     ReplyError,
+    lasting,
     patiently,
 )
 
@@ -37,9 +37,10 @@ class Wire(asyncio.Protocol):
 
     def ask(self, *words: Any) -> asyncio.Future[Any]:
         """Queue a command for the end of this turn of the loop."""
+        command = hiredis.pack_command(words)  # pyright: ignore[reportArgumentType] - any tuple of words
         answer: asyncio.Future[Any] = self.loop.create_future()
         self.waiting.append(answer)
-        self.outgoing.append(hiredis.pack_command(words))  # pyright: ignore[reportArgumentType] - any tuple of words
+        self.outgoing.append(command)
         if len(self.outgoing) == 1:
             self.loop.call_soon(self._flush)
         return answer
@@ -110,8 +111,13 @@ class PipeClient:
     async def command(self, *words: Any) -> Any:
         """Send one command, waiting out a lost connection."""
         if self._wire is not None and self._wire.open:
-            with suppress(ReplyError, Disconnected):  # it is sent again below, which says what to do about it
+            try:
                 return await self._wire.ask(*words)
+            except Disconnected:
+                pass  # below it is sent again, until Redis answers
+            except ReplyError as error:
+                if lasting(error):
+                    raise
         return await patiently(lambda: self._send(*words), asyncio.sleep, self._patience_s)
 
     async def blocking(self, *words: Any) -> Any:

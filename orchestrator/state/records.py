@@ -93,7 +93,7 @@ class Claim:
     `before`: the fence of the attempt before, whose calls may be on record, or ''. `waited_ms`: since it was offered;
     -1 where that is not known (a retry, a re-driven step). `globs`: tools that have a ceiling of their own in this job.
     `over`: the ceiling of steps is reached, `at_ceiling`: what to do then; `low`: now 80 % of it are. `last`: nothing
-    comes after it. `finishing`: why the job does no new work. `missing`: what it comes after without output.
+    comes after it. `finishing`: why no new work is done; `paid`: it was counted before. `missing`: what has no output.
     """
 
     answer: str
@@ -117,6 +117,7 @@ class Claim:
     missing: tuple[str, ...] = ()
     low: bool = False
     tenant: str = ""
+    paid: bool = False
 
     @classmethod
     def read(cls, row: Sequence[Any]) -> "Claim":
@@ -127,7 +128,7 @@ class Claim:
             no, of, whose = place or ("0", "0", "")
             return cls(answer, why, number=int(no), total=int(of), tenant=whose)
         _, fence, attempt, number, total, left, request, arguments, specialist, inputs, before, *more = row
-        waited, tools, policy, over, last, finishing, missing, low, tenant = more
+        waited, tools, policy, over, last, finishing, missing, low, tenant, paid = more
         return cls(
             "CLAIMED",
             fence=_text(fence),
@@ -149,6 +150,7 @@ class Claim:
             missing=tuple(map(_text, missing)),
             low=bool(low),
             tenant=_text(tenant),
+            paid=bool(paid),
         )
 
 

@@ -112,6 +112,21 @@ def test_at_80_per_cent_it_warns_once_a_kind_and_again_after_a_raise(stores: Sto
     assert warnings(stores)[2:] == [{"kind": "steps", "used": 2, "ceiling": 2}]
 
 
+def test_a_step_that_was_claimed_while_its_job_finishes_has_not_been_paid_for_that(stores: Stores) -> None:
+    beside = [Step("a"), Step("b"), Step("c"), Step("d", after=["a", "b", "c"])]
+    stores.open(Plan(beside), JOB, at_ceiling="finish", steps=9)
+    paid = stores.claim(JOB, "b")
+    do(stores.steps.give_back(paid, 1))
+    do(stores.steps.commit(stores.claim(JOB, "a"), Ending("failed", {}, "tool calls 0 of 0", "finish")))
+    do(stores.steps.give_back(stores.claim(JOB, "c"), 1))  # as when its worker stops before it has left the step out
+    claims = {name: do(stores.steps.claim(JOB, name)) for name in "bc"}
+    assert {name: (claim.finishing, bool(claim.before), claim.paid) for name, claim in claims.items()} == {
+        "b": ("tool calls 0 of 0", True, True),
+        "c": ("tool calls 0 of 0", True, False),
+    }
+    assert spend(stores).steps.spent == 2
+
+
 def over(stores: Stores, lease: Lease) -> Question:
     begun = do(stores.calls.begin(lease, 1, "p", "t.x", Cost()))
     assert begun.over is not None

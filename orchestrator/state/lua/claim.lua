@@ -5,7 +5,7 @@
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
 --   the fence of the claim before, if any, or '', ms since it was offered or -1, kinds of tools with a ceiling of their own, at_ceiling,
 --   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output,
---   1 if 80 % of the steps are used now for the first time, tenant}
+--   1 if 80 % of the steps are used now for the first time, tenant, 1 if an earlier attempt was counted}
 --   | DONE | HELD until | BLOCKED n | FOREIGN format (another version's: untouched) | DEAD no such step or job
 --   | {OVER or DEAD, why, number, total, tenant}: the step was still to be done, and is not
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
@@ -55,4 +55,4 @@ local inputs, missing = inputs_of(job, f[6])
 local left = f[10] and f[10] - at or -1
 return {'CLAIMED', fence, f[11] + 1, f[12], f[13], left, f[14], f[15], f[16], inputs, f[7] or '',
   offered and at - offered or -1, f[17] or '', policy, over or {}, last and 1 or 0, finishing, missing,
-  low and 1 or 0, f[24] or ''}
+  low and 1 or 0, f[24] or '', f[19] and 1 or 0}
