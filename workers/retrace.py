@@ -3,8 +3,9 @@
 A step that did not succeed has no checkpoint with its `on_rollback` calls. But each of its calls was recorded before it
 was sent; so its code is run once more, every finished call is answered from the record, and what it asks to be
 remembered is noted. A call that was under way at the end is cleared up first. Whoever asks for anything else waits for
-ever, and when nobody is left who does not, the specialist is ended. An effect of which nothing was said by then is
-listed: none is passed over in silence.
+ever. The specialist is ended when nobody is left who does not; when somebody does, or nothing is missing of what can be
+said, and for a while nobody moves; else at half of its time. An effect of which nothing was said by then is listed:
+none is passed over in silence.
 """
 
 import asyncio
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 STILL_S = 0.2
 """When nobody has moved for so long, nobody will: all wait for something new."""
 PATIENCE_S = 5.0
-"""The same where somebody may be at something slow of its own, behind which it says how an effect is undone."""
+"""The same where somebody waits, or all was said, and others may be at something slow of their own."""
 
 
 def why(verdict: Verdict) -> str:
@@ -187,8 +188,8 @@ class Retrace(Attempt):
             raise Stop(Failed("invalid data", told)) from error
         task, more = asyncio.ensure_future(specialist.perform(StepContext(self), request)), ""
         try:
-            if not await self._until_still(task, min(PATIENCE_S, left_s / 2)):
-                more = "; its code was left at something slow"
+            if not await self._until_still(task, left_s / 2):
+                more = "; its code was left where it came no further"
         finally:
             task.cancel()
             await asyncio.wait([task], timeout=STILL_S)
@@ -197,25 +198,32 @@ class Retrace(Attempt):
         past, entries = self._journal, list[Entry](self.rollback)
         return entries, [*past.left, *await past.unasked(), *unsaid(entries, past.effects, more)]
 
-    async def _until_still(self, task: "asyncio.Task[Any]", patience_s: float) -> bool:
+    async def _until_still(self, task: "asyncio.Task[Any]", longest_s: float) -> bool:
         """Until it has ended or nobody moves; answers whether nobody can move any more."""
         past, moves, still_s = self._journal, -1, 0.0
+        end = asyncio.get_running_loop().time() + longest_s
         while not task.done() and not self.stop:
             moved = past.busy or moves != past.moves + len(self.rollback)
             moves, still_s = past.moves + len(self.rollback), 0.0 if moved else still_s + STILL_S
-            if still_s and self._all_said(task):
+            if still_s and (self._all_wait(task) or (past.waiting and self._all_said)):
                 return True
-            if still_s >= patience_s:
+            if still_s >= PATIENCE_S and (past.waiting or self._all_said):
+                return False
+            if not past.busy and asyncio.get_running_loop().time() > end:
                 return False
             await asyncio.wait([task], timeout=STILL_S)
         return True
 
-    def _all_said(self, task: "asyncio.Task[Any]") -> bool:
-        """All tasks wait for something new, or some do and nothing is missing of what the others can say."""
+    def _all_wait(self, task: "asyncio.Task[Any]") -> bool:
+        """All tasks wait for something new."""
         past = self._journal
-        if all(each in past.waiting or each.done() for each in (task, *past.seen) if each):
-            return True
-        return bool(past.waiting) and len(self.rollback) >= len(past.effects) and not past.ahead
+        return all(each in past.waiting or each.done() for each in (task, *past.seen) if each)
+
+    @property
+    def _all_said(self) -> bool:
+        """Nothing is missing of what it can say: it has come to all its effects, and said as much of them."""
+        past = self._journal
+        return bool(past.seen) and len(self.rollback) >= len(past.effects) and not past.ahead
 
     async def model(self, prompt: Prompt, fits: Fits | None = None) -> Reply:
         """What is on record; nothing is asked again."""

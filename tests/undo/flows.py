@@ -7,7 +7,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestrator import Plan, Step, Workflow
-from workers import StepContext, specialist
+from workers import StepContext, retrace, specialist
+
+retrace.PATIENCE_S = 1.6
+"""In the worker of these tests: long enough for who is at something slow, and shorter than `polling` sleeps."""
 
 
 class Wish(BaseModel):
@@ -119,6 +122,27 @@ async def dozing(step: StepContext, request: Wish) -> Any:
     await asyncio.sleep(60)
 
 
+_ran = set[str]()
+
+
+@specialist("polling", tools=["desk.*"], timeout_s=20)
+async def polling(step: StepContext, request: Wish) -> Any:
+    """Run once more, it does something slow of its own before each of its two bookings."""
+    for item in ("soon", "later"):
+        if f"{request.item} {item}" in _ran:
+            await asyncio.sleep(2.2)
+        _ran.add(f"{request.item} {item}")
+        await _book(step, request, item)
+    await step.ask("more", prompt="anything else?")
+
+
+@specialist("forked", tools=["desk.*"])
+async def forked(step: StepContext, request: Wish) -> Any:
+    """It does not say how its booking is undone, and its branches ask."""
+    await step.call("desk.book", item=f"{request.item} forked")
+    await asyncio.gather(step.ask("more", prompt="anything else?"), step.ask("less", prompt="anything less?"))
+
+
 @specialist("sprouting")
 async def sprouting(step: StepContext, request: Wish) -> None:
     step.grow(Step("one", "grown-a"), Step("one", "grown-b"), before="pondering")
@@ -136,5 +160,5 @@ Workflow("late", request=Wish, plan=lambda _: Plan.chain("two", "dawdling"), on_
 Workflow("kept", request=Wish, plan=lambda _: Plan.chain("two", "crashing"))
 Workflow("unsaid", request=Wish, plan=lambda _: Plan.chain("silent", "pondering"))
 Workflow("dozing", request=Wish, plan=lambda _: Plan.chain("dozing"), on_failure="undo")
-for _name in ("half", "torn", "wiring", "whimsical", "dawdling", "partial", "hesitant"):
+for _name in ("half", "torn", "wiring", "whimsical", "dawdling", "partial", "hesitant", "polling", "forked"):
     Workflow(_name, request=Wish, plan=lambda _, name=_name: Plan.chain(name))

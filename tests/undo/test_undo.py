@@ -164,9 +164,26 @@ def test_what_is_said_slowly_beside_a_question_is_undone(played: Stage) -> None:
 def test_what_is_said_too_slowly_is_listed(played: Stage) -> None:
     job, item = under_way(played, "hesitant", "slowly", seconds=60.0)
     job.cancel()
-    why = "its specialist did not say how (on_rollback); its code was left at something slow"
+    why = "its specialist did not say how (on_rollback); its code was left where it came no further"
     assert f"undone: 0; NOT undone: desk.book call 1 of hesitant: {why}" in ends(job)
     assert done(played, item) == [f"{item} slowly"]
+
+
+def test_what_is_slow_while_nobody_waits_is_waited_for(played: Stage) -> None:
+    job, item = waiting(played, "polling")
+    job.cancel()
+    said = ends(job)
+    assert "undone: 2" in said
+    assert "NOT" not in said
+    assert [what for what in sent(played, item) if what.startswith("no ")] == [f"no {item} later", f"no {item} soon"]
+
+
+def test_branches_that_all_wait_are_not_called_slow(played: Stage) -> None:
+    job, _ = waiting(played, "forked")
+    job.cancel()
+    said = ends(job)
+    assert "NOT undone: desk.book call 1 of forked: its specialist did not say how (on_rollback); its code was" in said
+    assert "slow" not in said
 
 
 def test_what_was_said_before_something_slow_is_undone_without_waiting_for_it(played: Stage) -> None:
