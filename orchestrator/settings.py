@@ -49,13 +49,21 @@ class Standard(BaseSettings):
         if not own and ours:
             return _intake(ours, signal)
         protocol = getattr(self, f"exporter_otlp_{signal}_protocol") or self.exporter_otlp_protocol
-        url, name = own or self.exporter_otlp_endpoint, f"{signal.upper()}_" if own else ""
+        url = own or self.exporter_otlp_endpoint
         if url and (not _URL.match(url) or protocol not in {"grpc", "http/protobuf"}):
-            what = f"OTEL_EXPORTER_OTLP_{name}ENDPOINT={url!r}, with the protocol {protocol!r}"
+            what = f"{self._variable(signal)}={LOGIN.sub('//***@', repr(url))}, with the protocol {protocol!r}"
             raise InvalidSettings(f"{what}: a URL by grpc or http/protobuf is wanted")
         if protocol == "grpc":
             return re.sub("^http", "grpc", url)
         return url if own or not url else _intake(url, signal)
+
+    def source(self, signal: Signal, endpoint: str) -> str:
+        """The variable that says this endpoint of a signal."""
+        return self._variable(signal) if self.endpoint(signal, "") == endpoint else "SUREFOOT_OTLP_ENDPOINT"
+
+    def _variable(self, signal: Signal) -> str:
+        own = getattr(self, f"exporter_otlp_{signal}_endpoint")
+        return f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT" if own else "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
 LOGIN = re.compile(r"//[^/]*@")

@@ -5,6 +5,7 @@ What leaves is an allow-list of names, numbers and kinds of errors: no arguments
 
 import atexit
 import logging
+import re
 import time
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,7 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, Spa
 from opentelemetry.trace import Status
 
 TIMEOUT_S, PAUSE_S, EVERY_MS = 2.0, 10.0, 500
+LOGIN = re.compile(r"//[^/]*@")
 SHOWN = frozenset(
     {"mcp.method.name", "mcp.protocol.version", "jsonrpc.request.id", "gen_ai.operation.name", "gen_ai.tool.name"}
     | {"error.type", "rpc.response.status_code"}
@@ -68,8 +70,8 @@ def _exporter(endpoint: str) -> SpanExporter:
         try:
             from opentelemetry.exporter.otlp.proto.grpc import trace_exporter as grpc  # noqa: PLC0415 - an extra
         except ImportError:
-            what = "OTLP over gRPC is not installed: pip install 'surefoot[otlp-grpc]', or name an http:// endpoint"
-            raise SystemExit(f"SUREFOOT_OTLP_ENDPOINT={endpoint!r}: {what}") from None
+            what = "OTLP over gRPC is not installed: pip install 'surefoot[otlp-grpc]', or send it over HTTP"
+            raise SystemExit(f"SUREFOOT_OTLP_ENDPOINT={LOGIN.sub('//***@', repr(endpoint))}: {what}") from None
         return grpc.OTLPSpanExporter(endpoint=address, insecure=scheme == "grpc", timeout=TIMEOUT_S)
     from opentelemetry.exporter.otlp.proto.http import trace_exporter as http  # noqa: PLC0415 - one of two is loaded
 

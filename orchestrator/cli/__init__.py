@@ -8,7 +8,7 @@ import typer
 from orchestrator.cli import answering, bench, demo, doctor, jobs, machine, top
 from orchestrator.cli.terminal import errors
 from orchestrator.errors import InvalidRequest, SurefootError, WaitingForInput
-from orchestrator.telemetry.redaction import CUT_AT, redact_text
+from orchestrator.telemetry.redaction import redact_end, redact_text
 
 app = typer.Typer(
     name="surefoot",
@@ -36,7 +36,7 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(130)
     except Exception:  # noqa: BLE001 - of a module of the user's, or a fault of ours: whatever it is, without secrets
-        errors.print(redact_text(traceback.format_exc()[-CUT_AT:]), style="red", soft_wrap=True)
+        errors.print(redact_end(traceback.format_exc()), style="red", soft_wrap=True)
         sys.exit(1)
 
 

@@ -17,7 +17,7 @@ from structlog.stdlib import ProcessorFormatter
 
 from orchestrator.settings import Settings
 from orchestrator.telemetry.plain import plain
-from orchestrator.telemetry.redaction import CUT_AT, know, redact
+from orchestrator.telemetry.redaction import know, redact, redact_end
 
 if TYPE_CHECKING:
     from structlog.types import Processor
@@ -138,7 +138,7 @@ def _add_span(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Map
 def _redact(_logger: Any, _method: str, line: MutableMapping[str, Any]) -> Mapping[str, Any]:
     trace_back = line.get("exception")
     if isinstance(trace_back, str):
-        line["exception"] = trace_back[-CUT_AT:]  # what is raised stands at the end
+        line["exception"] = redact_end(trace_back)  # what is raised stands at the end
     return {name: redact(value, name) for name, value in line.items()}
 
 

@@ -11,7 +11,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
-from orchestrator.settings import InvalidSettings, Signal
+from orchestrator.settings import LOGIN, InvalidSettings, Signal, Standard
 from orchestrator.telemetry import names
 from orchestrator.telemetry.batches import THREAD, Export
 from orchestrator.telemetry.export import attributes_of, events_of, message_of
@@ -69,8 +69,9 @@ def exporter(signal: Signal, endpoint: str) -> Callable[[], Any]:
     try:
         over = import_module(f"opentelemetry.exporter.otlp.proto.grpc.{module}")
     except ImportError:
-        what = "OTLP over gRPC is not installed: pip install 'surefoot[otlp-grpc]', or name an http:// endpoint"
-        raise InvalidSettings(f"SUREFOOT_OTLP_ENDPOINT={endpoint!r}: {what}") from None
+        said = f"{Standard().source(signal, endpoint)}={LOGIN.sub('//***@', repr(endpoint))}"
+        what = "OTLP over gRPC is not installed: pip install 'surefoot[otlp-grpc]', or send it over HTTP"
+        raise InvalidSettings(f"{said}: {what}") from None
     logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").addFilter(_not_ours)
     return lambda: getattr(over, kind)(endpoint=address, insecure=scheme == "grpc", timeout=TIMEOUT_S)
 

@@ -9,6 +9,7 @@ import re
 from base64 import b64encode
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from pathlib import Path
 from typing import Any, Final, cast
 from urllib.parse import quote, unquote
 
@@ -20,6 +21,10 @@ CUT_AT: Final = 2_000
 DEEPEST: Final = 20
 SHORTEST, SHORTEST_CARD = 8, 13
 """Shorter texts hold no secret that its shape would show."""
+MOST_SEARCHED: Final = 65_536
+"""Characters of a longer text that are searched: its end where that is what counts, else none."""
+LAYERS: Final = 3
+"""Rounds of percent-encoding that are looked through."""
 LONG_WORD = 200
 """Shorter texts are names more often than not, which come again."""
 
@@ -51,6 +56,7 @@ _VALUE: Final = re.compile(
 )
 _OPTION: Final = re.compile(r"(--[A-Za-z][A-Za-z0-9_-]{1,60}\s{1,4})(?!-)\S+")
 _PAIR: Final = re.compile(r"([(\[]\s?b?[\"']([A-Za-z0-9_.-]{2,60})[\"'],\s{0,4}b?[\"'])[^\"']+(?=[\"']\s?[)\]])")
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]+=*")
 _ESCAPE: Final = re.compile(r"%[0-9A-Fa-f]{2}")
 _CARD: Final = re.compile(r"(?<![\w.-])[3-6](?:[ -]?\d){12,18}(?![\w-])")
 _NO_SECRET: Final = frozenset({"", "null", "None", "true", "false", REDACTED_MARK})
@@ -63,7 +69,7 @@ _known: tuple[str, ...] = ()
 def know(given: Mapping[str, str]) -> None:
     """Hide these values wherever they come up, in base64 and percent-encoded too: those whose name says secret.
 
-    Short ones are left out, as they may be any word; so are paths.
+    Short ones are left out, as they may be any word, and so are numbers and paths.
     """
     global _known  # noqa: PLW0603 - what a process was given, whoever shows something
     secrets = {value for name, value in given.items() if is_secret(name) and _is_worth_it(value)}
@@ -75,12 +81,20 @@ def know(given: Mapping[str, str]) -> None:
 
 
 def _is_worth_it(value: str) -> bool:
-    return len(value) >= SHORTEST and not value.startswith(("/", ".")) and not value.isdigit()
+    return len(value) >= SHORTEST and not value.isdigit() and not _is_path(value)
+
+
+def _is_path(value: str) -> bool:
+    """Whether it is there, or reads like one: base64 begins with a slash at times, and has more of them."""
+    if not value.startswith(("/", ".")):
+        return False
+    random = _BASE64.fullmatch(value) and all(re.search(kind, value) for kind in ("[a-z]", "[A-Z]", "[0-9]"))
+    return Path(value).exists() or ("/" in value[1:] and not random)
 
 
 def _forms(secret: str) -> Iterator[str]:
     """As it is, as URLs and JSON say it, and the part of its base64 that is the same wherever it begins."""
-    yield from {secret, quote(secret, safe=""), json.dumps(secret)[1:-1]}
+    yield from {secret, quote(secret, safe="", errors="replace"), json.dumps(secret)[1:-1]}
     raw = secret.encode(errors="replace")
     for before in range(3):
         code = b64encode(bytes(before) + raw).decode().rstrip("=")
@@ -115,9 +129,14 @@ def _redacted_text(text: str) -> str:
 _redacted_word = lru_cache(maxsize=4_096)(_redacted_text)
 
 
+def redact_end(text: str) -> str:
+    """The end of a text, a traceback say, without what looks like a secret: searched before it is cut."""
+    return _without_secrets(text[-MOST_SEARCHED:])[-CUT_AT:]
+
+
 def shows_secret(text: str) -> bool:
-    """Whether there is in a text what would be taken out of it."""
-    return _without_secrets(text) != text
+    """Whether there is in a text what would be taken out of it, or may be: a long one is not searched."""
+    return len(text) > MOST_SEARCHED or _without_secrets(text) != text
 
 
 def redact(value: Any, name: str = "") -> Any:
@@ -134,10 +153,17 @@ def as_text(value: Any) -> str:
 
 
 def _without_secrets(text: str) -> str:
-    if "%" in text and _ESCAPE.search(text):
-        plain = unquote(text)
-        if plain != text and (shown := _without_secrets(plain)) != plain:
+    """Decoded where it is percent-encoded and only that shows a secret, as often as it takes up to `LAYERS`."""
+    layers = [text]
+    while len(layers) <= LAYERS and _ESCAPE.search(layers[-1]) and (plain := unquote(layers[-1])) != layers[-1]:
+        layers.append(plain)
+    for layer in reversed(layers):
+        if (shown := _searched(layer)) != layer:
             return shown
+    return text
+
+
+def _searched(text: str) -> str:
     for secret in _known:
         if secret in text:
             text = text.replace(secret, REDACTED_MARK)

@@ -9,15 +9,30 @@ import pytest
 from rich.console import Console
 from rich.text import Text
 
+from orchestrator import cli
 from orchestrator.cli import render, top, views
 from orchestrator.cli.advice import diagnoses
 from orchestrator.cli.terminal import Terminal
 from orchestrator.state.records import Event, JobRecord, Question, encode
 from orchestrator.telemetry.plain import one_line, plain, short
+from orchestrator.telemetry.redaction import CUT_AT
 
 CSI, TITLE = "\x1b[2J\x1b[31mred", "\x1b]0;owned\x07"
 HOSTILE = f"{CSI}{TITLE}\x9b1A\u202egnp.exe [bold]b[/] [/nonsense] ünïcode 日本語\n  next   surefoot cancel ALL"
 LONG = "x" * 10_000
+
+
+def test_a_traceback_is_cut_after_its_secrets_are_taken_out(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def crash() -> None:
+        raise RuntimeError(f"password=Zq81hunter2hunter2 {'x' * (CUT_AT - 20)}")  # the cut falls into the secret
+
+    monkeypatch.setattr(cli, "app", crash)
+    with pytest.raises(SystemExit) as left:
+        cli.main()
+    said = capsys.readouterr().err
+    assert (left.value.code, "xxx" in said, "hunter2" in said) == (1, True, False)
 
 
 def drawn(what: Any, width: int = 80) -> str:

@@ -16,6 +16,7 @@ from orchestrator.settings import load
 from orchestrator.telemetry import names
 from orchestrator.telemetry.batches import ROOM, lost
 from orchestrator.telemetry.logging import bind, configure, stop
+from orchestrator.telemetry.redaction import CUT_AT
 from tests.telemetry.collecting import COLLECTORS, new_job, recording
 
 SECRET = "Zq81hunter2hunter2"
@@ -91,7 +92,7 @@ def test_no_line_holds_a_secret(lines: io.StringIO) -> None:
 def test_the_end_of_a_long_trace_back_is_kept(lines: io.StringIO) -> None:
     def dive(depth: int) -> None:
         if depth == 0:
-            raise ValueError("at the bottom")
+            raise ValueError(f"password={SECRET} {'x' * (CUT_AT - 40)} at the bottom")  # the cut falls into the secret
         if depth % 2:  # two lines in turn, so that no frames are folded into one
             dive(depth - 1)
         dive(depth - 1)
@@ -100,7 +101,9 @@ def test_the_end_of_a_long_trace_back_is_kept(lines: io.StringIO) -> None:
         dive(60)
     except ValueError:
         structlog.get_logger().exception("failed")
-    assert written(lines)[0]["exception"].endswith("ValueError: at the bottom")
+    shown = written(lines)[0]["exception"]
+    assert (len(shown), shown.endswith("x at the bottom")) == (CUT_AT, True)
+    assert SECRET[-8:] not in shown
 
 
 def test_what_libraries_say_every_second_is_not_shown(lines: io.StringIO) -> None:

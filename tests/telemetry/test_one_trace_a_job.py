@@ -174,6 +174,21 @@ def test_grpc_without_its_extra_and_an_address_of_no_kind_are_refused_by_name(mo
         tool_server.start("flights", "grpc://there:4317")
     with pytest.raises(InvalidSettings, match="SUREFOOT_OTLP_ENDPOINT='there:4317'"):
         load(otlp_endpoint="there:4317")
+    with pytest.raises(SystemExit, match=r"'grpc://\*\*\*@there'"):
+        tool_server.start("flights", "grpc://me:Zq81hunter@there")
+
+
+@pytest.mark.parametrize("name", ["OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT"])
+def test_an_error_names_the_variable_that_says_an_endpoint_and_not_its_login(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.grpc.trace_exporter", None)
+    monkeypatch.setenv(name, "grpc://me:Zq81hunter@there:4317")
+    with pytest.raises(InvalidSettings, match=rf"^{name}='grpc://\*\*\*@there:4317': .*surefoot\[otlp-grpc\]"):
+        start(load(), "test")
+    monkeypatch.setenv(name, "ftp://me:Zq81hunter@there:4317")
+    with pytest.raises(InvalidSettings, match=rf"^{name}='ftp://\*\*\*@there:4317'"):
+        load()
 
 
 BASE = "OTEL_EXPORTER_OTLP_ENDPOINT"

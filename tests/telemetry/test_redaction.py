@@ -3,6 +3,7 @@
 import json
 import time
 from base64 import b64encode
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -11,7 +12,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orchestrator.telemetry.names import REDACTED_MARK, Stage
-from orchestrator.telemetry.redaction import CUT_AT, as_text, is_secret, know, redact, redact_text
+from orchestrator.telemetry.redaction import (
+    CUT_AT,
+    as_text,
+    is_secret,
+    know,
+    redact,
+    redact_end,
+    redact_text,
+    shows_secret,
+)
 from tests.telemetry.collecting import collector, new_job, recording
 
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -48,6 +58,40 @@ headers ["X-Api-Key", "{}"]
 -----BEGIN RSA PRIVATE KEY-----\\n{}\\n-----END RSA PRIVATE KEY-----""".splitlines()
 ).map(lambda shape: shape.replace("\\n", "\n"))
 words = st.text(" abcdefghijklmnop\n,.", max_size=80)
+ODD = (
+    *(
+        "%",
+        "%25",
+        "25" * 400,
+        "%2541",
+        "%32%35",
+        "password",
+        "=",
+        '"',
+        "'",
+        "\\",
+        "\ud800",
+        "\0",
+        "é",
+        "eyJ",
+        "--",
+        "://",
+        "@",
+    ),
+    *(
+        "x" * 300,
+        " ",
+        "\n",
+        "bearer ",
+        "basic ",
+        "-----BEGIN A",
+        "PRIVATE KEY-----",
+        '["',
+        "4111 ",
+        "token: ",
+        "token='",
+    ),
+)
 innocent = st.recursive(st.none() | st.booleans() | st.integers() | words, lambda inner: st.lists(inner, max_size=3))
 
 
@@ -101,10 +145,34 @@ def test_what_a_process_was_given_is_known_wherever_and_however_it_comes_up() ->
     assert redact_text(told) == told
 
 
+@pytest.mark.parametrize(
+    "secret", ["/q3Zq81+hunter2", "/q3Zq81hun/ter2hunter2hunter2XyZ=", ".Zq81hunter2", "Zq81\udcffhunter"]
+)
+def test_a_secret_that_begins_like_a_path_or_is_no_text_is_known_too(secret: str) -> None:
+    know({"VAULT_SECRET": secret})
+    assert redact_text(f"401: {secret} is wrong") == f"401: {REDACTED_MARK} is wrong"
+
+
+def test_a_path_is_no_secret(tmp_path: Path) -> None:
+    there, away = tmp_path / "Zq81hunter", "../secrets/Zq81hunter"
+    there.touch()
+    know({"SECRET_FILE": str(there), "TOKEN_FILE": away, "PASSWORD_FILE": "/etc/vault/pass.d/Zq1"})
+    told = f"cannot read {there}, {away}, /etc/vault/pass.d/Zq1"
+    assert redact_text(told) == told
+
+
 @given(secret=secrets, at=st.integers(0, 10_000))
 def test_cutting_does_not_show_half_of_a_secret(secret: str, at: int) -> None:
     shown = redact_text("x " * (at // 2) + f"password={secret}")
     assert secret[:8] not in shown
+
+
+@given(secret=secrets, behind=st.integers(CUT_AT - 40, CUT_AT + 40))
+def test_the_end_of_a_text_does_not_show_a_secret_whose_name_is_cut_away(secret: str, behind: int) -> None:
+    text = f"{'y ' * CUT_AT}password={secret} {'x' * behind}"
+    assert secret[-8:] not in redact_end(text)
+    assert redact_end(text).endswith("x" * (CUT_AT - 60))
+    assert len(redact_end(text)) <= CUT_AT
 
 
 @pytest.mark.parametrize("card", ["4111 1111 1111 1111", "5500-0000-0000-0004", "340000000000009"])
@@ -144,6 +212,30 @@ def test_a_name_is_read_word_by_word() -> None:
         map(is_secret, ["Pin", "cardNumber", "AWS_SECRET_ACCESS_KEY", "oauthToken", "passwords", "HTTPAuthorization"])
     )
     assert not any(map(is_secret, ["shipping", "pinned", "cardinality", "author", "tokenizer", "dedup_key"]))
+
+
+@given(st.lists(st.sampled_from(ODD) | st.text(), max_size=60).map("".join), st.sampled_from([1, 7, 3_000]))
+def test_any_text_can_be_shown_at_a_bounded_cost(text: str, times: int) -> None:
+    began = time.process_time()
+    redact_text(text * times)
+    redact_end(text * times)
+    shows_secret(text * times)
+    assert time.process_time() - began < 2
+
+
+def test_what_is_percent_encoded_a_thousand_times_costs_little_and_no_error() -> None:
+    began = time.process_time()
+    for text in ("%" + "25" * 1_000, "%" + "25" * 1_000_000, "%25" * 3_000, "%" + "25" * 300 + "41"):
+        assert redact_text(text) == redact_text(text)
+        redact({"a": [text]}, "x")
+        shows_secret(text)
+    assert time.process_time() - began < 0.5
+
+
+def test_a_text_that_is_too_long_to_be_searched_counts_as_one_that_shows_a_secret() -> None:
+    assert not shows_secret("word " * 13_000)
+    assert shows_secret("word " * 13_000 + "password=Zq81hunter2")
+    assert shows_secret("word " * 14_000)
 
 
 @given(st.recursive(st.none() | st.floats() | st.integers() | st.text() | st.binary(), st.lists, max_leaves=30))
