@@ -36,6 +36,8 @@ log, lines = structlog.get_logger(__name__), logging.getLogger(__name__)
 GIVE_BACK_S = 3.0
 """How long a step's code may take to end at the process's end, before its step is given back over its head."""
 CLOSE_S = 2.0
+CACHE_PATIENCE_S = 1.0
+"""How long a step waits for the cache of models' answers, of which it is no part, where Redis is away or loading."""
 
 
 class Workshop:
@@ -51,7 +53,9 @@ class Workshop:
         self.steps = StepStore(scripts, settings.lease_s, settings.retention_s)
         self.undos = UndoStore(scripts, settings.lease_s, settings.retention_s)
         self.calls = CallStore(scripts)
-        self.cache = ReplyCache(scripts, settings.model_cache_s) if settings.model_cache_s else None
+        self.cache: ReplyCache | None = None
+        if settings.model_cache_s:
+            self.cache = ReplyCache(Scripts(PipeClient(url, CACHE_PATIENCE_S), message), settings.model_cache_s)
         keeper = SyncClient(url, settings.redis_patience_s)
         self.meter = Meter(metrics(settings))
         renewing = StepStore(Scripts(keeper, message), settings.lease_s, settings.retention_s)

@@ -4,6 +4,7 @@ import hashlib
 
 import structlog
 
+from orchestrator.errors import SurefootError
 from orchestrator.state import keys
 from orchestrator.state.client import ReplyError
 from orchestrator.state.scripts import Scripts
@@ -14,7 +15,10 @@ LARGEST = 65_536
 
 
 class ReplyCache:
-    """Each tenant's own answers. It is no part of any job: what is wrong with it is logged, and costs a question."""
+    """Each tenant's own answers. It is no part of any job: what is wrong with it is logged, and costs a question.
+
+    So its client must not be endlessly patient, as a worker's is otherwise: that one asks until it is not refused.
+    """
 
     def __init__(self, scripts: Scripts, ttl_s: int) -> None:
         self._scripts, self._ttl_s = scripts, ttl_s
@@ -25,7 +29,7 @@ class ReplyCache:
             text = await self._scripts.client.command(
                 "GETRANGE", keys.FAMILIES["cache"] + _name(tenant, request), 0, LARGEST
             )
-        except ReplyError as error:
+        except (ReplyError, SurefootError) as error:
             log.warning("the cache of model answers cannot be read", error=str(error))
             return b""
         return text if len(text) <= LARGEST else b""
@@ -36,7 +40,7 @@ class ReplyCache:
             return
         try:
             await self._scripts.run("remember", _name(tenant, request), self._ttl_s, text)
-        except ReplyError as error:  # Redis is full, say
+        except (ReplyError, SurefootError) as error:  # Redis is full, say
             log.warning("a model's answer is not kept for others", error=str(error))
 
 

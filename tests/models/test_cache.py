@@ -137,6 +137,18 @@ def test_what_cannot_be_read_is_asked_anew(play: Scripted, redis: Any, text: str
     assert len(play.first.requests) == 2, "a good one is kept in its place"
 
 
+@pytest.mark.parametrize("command", ["getrange", "set"])
+def test_who_may_not_read_or_keep_answers_asks_each_time(play: Scripted, redis: Any, command: str) -> None:
+    play.first.clear(otherwise=answers(**OSLO))
+    redis("ACL", "SETUSER", "default", f"-{command}")
+    try:
+        for _ in range(2):
+            assert play.submit("understand").result(10) == OSLO
+    finally:
+        redis("ACL", "SETUSER", "default", f"+{command}")
+    assert len(play.first.requests) == 2
+
+
 def test_an_answer_that_fits_no_more_is_repaired_without_what_was_not_kept() -> None:
     call = Called("1", "answer", {"city": "Oslo"})
     told = {"role": "user", "text": "This does not fit the schema: nights. Answer again, with all fields."}
