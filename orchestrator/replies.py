@@ -25,7 +25,7 @@ async def reply(
 ) -> None:
     """Store answers, by question id or field. Where others told more of the request meanwhile, it is looked at again.
 
-    `more`: ceilings that are raised with those that the answers raise.
+    `more`: ceilings that are raised besides those that the answers raise, also where others gave these before.
 
     Raises:
         InvalidRequest: an answer does not fit, is to no question of this job, or differs from an earlier one.
@@ -38,8 +38,10 @@ async def reply(
             matched = match(await desk.jobs.read(job_id), answers, kind)
             for raised in matched.ceilings.values():
                 desk.tenants.of(matched.record.fields["tenant"]).check_ceilings(raised)
-                raised.update(more or {})
-            stored = await (_completed if matched.request else _stored)(desk, matched, by or "", span)
+            if matched.request:
+                stored = await _completed(desk, matched, by or "", span)
+            else:
+                stored = await _stored(desk, matched, by or "", span, more or {})
 
 
 def _taken(name: str, value: Any, most_bytes: int) -> Any:
@@ -49,12 +51,12 @@ def _taken(name: str, value: Any, most_bytes: int) -> Any:
     return decode(intake.json_text(f"the answer to {name!r:.200}", value, most_bytes))
 
 
-async def _stored(desk: "Desk", matched: Reply, by: str, span: Span) -> bool:
+async def _stored(desk: "Desk", matched: Reply, by: str, span: Span, more: Mapping[str, int]) -> bool:
     """Answers to steps, which wait in the record."""
     record = matched.record
     for step in sorted({asked.step for asked in record.questions if asked.id in matched.answers}):
         span.follow(record.id, step, record.fields.get(f"{step}.fence", ""))
-    ready = await desk.jobs.answer(record.id, matched.answers, ceilings=matched.ceilings, by=by)
+    ready = await desk.jobs.answer(record.id, matched.answers, ceilings=matched.ceilings, more=more, by=by)
     await desk.send_offered(record.id, ready or ())
     return True
 

@@ -169,14 +169,16 @@ class JobStore:
         plan: Plan | None = None,
         templates: Mapping[str, str] | None = None,
         ceilings: Mapping[str, Mapping[str, int]] | None = None,
+        more: Mapping[str, int] | None = None,
         by: str = "",
         told: int | None = None,
     ) -> list[str] | None:
         """Store a person's answers, by question id. Returns the steps that go on.
 
         Answers that complete the request bring it with `plan` and `templates`, others the `questions` that are left;
-        an answer about the budget brings the `ceilings` it raises, by question id. Those about the request are made
-        from a record with `told` such answers; None is returned where there are others by now: look again.
+        an answer about the budget brings the `ceilings` it raises, by question id, and `more` that are raised in any
+        case. Those about the request are made from a record with `told` such answers; None is returned where there
+        are others by now: look again.
 
         Raises:
             InvalidRequest: there is no such question, it was answered otherwise before, or the job has ended.
@@ -193,6 +195,7 @@ class JobStore:
             encode(ceilings or {}),
             encode(by),
             "" if told is None else told,
+            encode(more or {}),
         )
         if kind == b"MOVED":
             return None

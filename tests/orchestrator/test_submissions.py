@@ -15,13 +15,15 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 from redis import Redis
 
-from orchestrator import BudgetExhausted, InvalidRequest, Job, Orchestrator, Plan, WaitingForInput, Workflow
+from orchestrator import AsyncJob, BudgetExhausted, InvalidRequest, Job, Orchestrator, Plan, WaitingForInput, Workflow
 from orchestrator.state.calls import CallStore, Cost
 from orchestrator.state.client import without_loop as do
+from orchestrator.state.records import JobRecord
 from orchestrator.state.steps import Ending, Lease, StepStore
 from orchestrator.status import JobStatus
 from tests.support.valkey import Valkey, calls
 from tests.support.waiting import wait_until
+from workers.ceiling import question
 
 T = TypeVar("T")
 DONE = Ending("succeeded", {"ok": 1})
@@ -250,6 +252,26 @@ def test_a_resumed_job_has_a_higher_ceiling_and_goes_on_where_it_was(front: Orch
     assert begun == ["GO"] * 4 + ["OVER"]
     assert do(steps.commit(lease, DONE)).why == "succeeded"
     assert job.spend.tool_calls.reserved == 0
+
+
+def test_who_raises_what_others_have_raised_meanwhile_raises_the_rest(
+    front: Orchestrator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = front.submit(WISH, workflow="line", budget={"steps": 0, "tool_calls": 1, "at_ceiling": "ask"})
+    steps = StepStore(front._desk.jobs._scripts, 30, 600)
+    claim = do(steps.claim(job.id, "a"))
+    assert claim.over is not None
+    assert do(steps.park(Lease(job.id, "a", claim.fence), [question("a", claim.over)])) == "OK"
+    before = job.record
+
+    async def as_it_was(_: AsyncJob) -> JobRecord:
+        return before
+
+    job.answer(steps=3)
+    monkeypatch.setattr(AsyncJob, "record", as_it_was)
+    job.resume(budget={"steps": 3, "tool_calls": 4})
+    monkeypatch.undo()
+    assert (job.spend.steps.ceiling, job.spend.tool_calls.ceiling) == (3, 4)
 
 
 def resumed(job: Job, budget: dict[str, int]) -> bool:

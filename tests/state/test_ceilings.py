@@ -176,6 +176,21 @@ def test_who_answers_lower_than_it_was_raised_meanwhile_lowers_nothing(stores: S
     assert (spend(stores).tool_calls.ceiling, spend(stores).tool_calls.free) == (3, 0)
 
 
+def test_ceilings_that_come_with_an_answer_are_raised_although_others_gave_it_before(stores: Stores) -> None:
+    stores.open(Plan([Step("a")]), JOB, tool_calls=0, tokens=10, usd=10)
+    lease = stores.claim(JOB, "a")
+    asked = over(stores, lease)
+    do(stores.steps.park(lease, [asked]))
+    raised = {asked.id: {"tool_calls": 5}}
+    assert do(stores.jobs.answer(JOB, {asked.id: 5}, ceilings=raised)) == ["a"]
+    for _ in range(2):
+        assert do(stores.jobs.answer(JOB, {asked.id: 5}, more={"tool_calls": 5, "tokens": 20, "usd": 9})) == []
+        assert [spend(stores).of(kind).ceiling for kind in ("tool_calls", "tokens", "usd")] == [5, 20, 10]
+    with pytest.raises(InvalidRequest, match="answered"):
+        do(stores.jobs.answer(JOB, {asked.id: 6}, more={"tokens": 30}))
+    assert spend(stores).tokens.ceiling == 20
+
+
 def test_a_step_that_was_given_out_only_to_ask_is_not_counted(stores: Stores) -> None:
     stores.open(Plan([Step("a")]), JOB, at_ceiling="ask", steps=0)
     claim = do(stores.steps.claim(JOB, "a"))

@@ -60,7 +60,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1", "unsafe", "d", 0],
         "pin": [*ours, "t.x", "d", "t.y", "e"],
         "call_settle": [*ours, 1, "done", "{}", "tool_calls=1"],
-        "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}", '"ann"', ""],
+        "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}", '"ann"', "", '{"tokens":9}'],
         "resume": [JOB, "{}", -1],
         "emit": [JOB, "a", "hello"],
         "keep": [600, 100, JOB, "a pack"],
