@@ -176,9 +176,8 @@ class JobStore:
         """Store a person's answers, by question id. Returns the steps that go on.
 
         Answers that complete the request bring it with `plan` and `templates`, others the `questions` that are left;
-        an answer about the budget brings the `ceilings` it raises, by question id, and `more` that are raised in any
-        case. Those about the request are made from a record with `told` such answers; None is returned where there
-        are others by now: look again.
+        one about the budget the `ceilings` it raises, by question id; `more` are raised in any case. Those about the
+        request are made from a record with `told` such answers; None: there are others by now, look again.
 
         Raises:
             InvalidRequest: there is no such question, it was answered otherwise before, or the job has ended.
@@ -197,11 +196,9 @@ class JobStore:
             "" if told is None else told,
             encode(more or {}),
         )
-        if kind == b"MOVED":
-            return None
-        if kind == b"OK":
-            return [step.decode() for step in what]
-        raise InvalidRequest(_not_taken(job_id, kind, what.decode()))
+        if kind not in {b"OK", b"MOVED"}:
+            raise InvalidRequest(_not_taken(job_id, kind, what.decode()))
+        return None if kind == b"MOVED" else [step.decode() for step in what]
 
     async def cancel(self, job_id: str) -> JobStatus:
         """End a job now. Returns the final status it has: cancelled, or what it had ended as before."""
