@@ -4,6 +4,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 
@@ -112,13 +113,15 @@ def test_a_model_that_is_asked_when_the_job_ends_is_given_up(play: Scripted, end
     play.first.says(Says(calls=[("desk_search", {"what": "room"})]), Says("too late", after_s=600))
     job = play.submit("agent", budget={"seconds": 3_600})
     wait_until(lambda: len(play.first.requests) == 2, "the model is asked for the second time")
+    began = time.monotonic()
     if ends == "cancelled":
         job.cancel()
     else:
         do(play.app._client.command("ZADD", keys.INDEXES["deadlines"], 1, job.id))
+    wait_until(lambda: play.first.abandoned == 1, "the model hears that nobody waits any more")
+    assert time.monotonic() - began < 1.0, "as promised, and seen by who looks every 10 ms"
     with pytest.raises(JobCancelled if ends == "cancelled" else JobFailed, match=ends):
         job.result(30)
-    wait_until(lambda: play.first.abandoned == 1, "the model hears that nobody waits any more")
     assert (len(play.first.requests), len(play.second.requests)) == (2, 0)
 
 

@@ -1,6 +1,6 @@
 """A real MCP server for tests: `python -m tests.tools_client.desk PORT`, or over stdio without a port.
 
-What its slow tools went through is written to the file that TEST_DESK_LOG names.
+What its slow tools went through, and when (seconds since 1970), is written to the file that TEST_DESK_LOG names.
 """
 
 import asyncio
@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -37,7 +38,7 @@ class Paid(BaseModel):
 
 def note(line: str) -> None:
     with Path(os.environ["TEST_DESK_LOG"]).open("a") as log:
-        log.write(f"{line}\n")
+        log.write(f"{time.time():.6f} {line}\n")
 
 
 @server.tool(annotations=ToolAnnotations(read_only_hint=True))

@@ -49,7 +49,13 @@ class Desk:
         return {"url": f"http://127.0.0.1:{self.port}/mcp", "surefoot": {"protocol": MODERN, **extras}}
 
     def lines(self) -> list[str]:
-        return self.log.read_text().splitlines() if self.log.exists() else []
+        """What its tools noted."""
+        return [line for line, _ in self.notes()]
+
+    def notes(self) -> list[tuple[str, float]]:
+        """The same, each with its moment by the desk's clock, seconds since 1970."""
+        written = self.log.read_text().splitlines() if self.log.exists() else []
+        return [(line, float(at)) for at, _, line in (each.partition(" ") for each in written)]
 
     def _accepts(self) -> bool:
         with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", self.port), timeout=1):

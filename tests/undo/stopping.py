@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import BaseModel
 
 from orchestrator import Job, Orchestrator, Plan, Step, Workflow
+from orchestrator.patterns import Next, Router, Routing, Situation, Supervisor
 from tests.support.stage import Stage, stage
 from tests.support.waiting import wait_until
 from tests.tools_client.stage import Desk
@@ -27,9 +28,17 @@ async def lingering(step: StepContext, request: Patience) -> None:
     await step.call("desk.slow", seconds=60, name=f"{request.name}-{step.name}")
 
 
+@specialist("beginning")
+async def beginning(step: StepContext, request: Patience) -> str:
+    return request.name
+
+
 @specialist("branching")
 async def branching(step: StepContext, request: Patience) -> None:
     step.grow(*(Step("lingering", f"grown-{n}") for n in range(2)), before="last")
+
+
+LAST = Step("lingering", "last", ["lingering"])
 
 
 def _chord(_: Patience) -> Plan:
@@ -37,7 +46,16 @@ def _chord(_: Patience) -> Plan:
     return Plan([*beside, Step("lingering", "last", [step.name for step in beside])])
 
 
+def _deeper(situation: Situation) -> Next:
+    return Next.to("routed") if situation.round == 1 else Next.finish()
+
+
+SIDE_BY_SIDE = Plan([Step("lingering", f"deep-{n}") for n in range(2)])
+ROUTED = Router({"both": SIDE_BY_SIDE}, decide=lambda _: Routing.to("both"), fallback="both", join="lingering")
+
+Workflow("lingering-chain", request=Patience, plan=lambda _: Plan([*Plan.chain("beginning", "lingering").steps, LAST]))
 Workflow("lingering-chord", request=Patience, plan=_chord)
+Workflow("lingering-nested", request=Patience, plan=Supervisor({"routed": ROUTED}, decide=_deeper))
 Workflow(
     "lingering-grown",
     request=Patience,
@@ -59,7 +77,11 @@ class Stopping:
 
     def count(self, what: str, name: str) -> int:
         """How many calls of a job were started or cancelled."""
-        return sum(line.startswith(f"{what} {name}-") for line in self.desk.lines())
+        return len(self.moments(what, name))
+
+    def moments(self, what: str, name: str) -> list[float]:
+        """When, by the tool server's clock, seconds since 1970."""
+        return [at for line, at in self.desk.notes() if line.startswith(f"{what} {name}-")]
 
 
 @contextmanager

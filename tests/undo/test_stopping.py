@@ -1,6 +1,7 @@
 """After cancel(), and at the deadline, running calls are cancelled at their server, and nothing new starts.
 
-How fast: `python -m benchmarks.chaos.stopping`.
+The server says when it heard of it: within 1 s of the call of cancel(), or of the deadline on the record's clock. That
+takes 5 to 60 ms, so that a busy machine does not decide. The figures: `python -m benchmarks.chaos.stopping`.
 """
 
 import asyncio
@@ -16,6 +17,7 @@ from tests.support.waiting import wait_until
 from tests.undo.stopping import Stopping, stopping
 from workers.leases import Held
 
+PROMISED_S = 1.0
 JOB, UNDO = "0" * 31 + "1", work("a")
 
 
@@ -25,11 +27,16 @@ def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stopping]:
         yield here
 
 
-@pytest.mark.parametrize(("workflow", "calls"), [("lingering-chord", 3), ("lingering-grown", 2)])
+@pytest.mark.parametrize(
+    ("workflow", "calls"),
+    [("lingering-chain", 1), ("lingering-chord", 3), ("lingering-grown", 2), ("lingering-nested", 2)],
+)
 def test_cancel_stops_every_call_under_way_and_no_other_starts(played: Stopping, workflow: str, calls: int) -> None:
     job = played.running(workflow, workflow, calls)
+    began = time.time()
     assert job.cancel() == "cancelled"
     wait_until(lambda: played.count("cancelled", workflow) == calls, "every call is cancelled at the server")
+    assert max(played.moments("cancelled", workflow)) - began < PROMISED_S
     with pytest.raises(JobCancelled):
         job.result(10)
     assert played.count("started", workflow) == calls
@@ -38,9 +45,11 @@ def test_cancel_stops_every_call_under_way_and_no_other_starts(played: Stopping,
 
 def test_a_deadline_stops_every_call_under_way_and_no_other_starts(played: Stopping) -> None:
     job = played.running("lingering-chord", "late", 3, seconds=3.0)
+    deadline = int(job.record.fields["deadline"]) / 1000
     with pytest.raises(JobFailed, match="the deadline has passed"):
         job.result(30)
     wait_until(lambda: played.count("cancelled", "late") == 3, "every call is cancelled at the server")
+    assert 0 <= max(played.moments("cancelled", "late")) - deadline < PROMISED_S
     assert played.count("started", "late") == 3
 
 
