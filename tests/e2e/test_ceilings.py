@@ -155,3 +155,9 @@ def test_nonsense_is_refused(played: Stage) -> None:
     with pytest.raises(InvalidRequest, match="only a failed job can be resumed"):
         job.resume(Budget(steps=99))
     job.cancel()
+    runs = played.app.submit(BED, workflow="gated")
+    wait_until(lambda: runs.steps[0].state == "running", "its step runs")
+    with pytest.raises(InvalidRequest, match=f"only a failed job can be resumed; job {runs.id} is running"):
+        runs.resume(Budget(steps=99))
+    assert (runs.status, runs.steps[0].state, runs.steps[0].attempts) == ("running", "running", 1)
+    runs.cancel()

@@ -1,11 +1,13 @@
 """A fork takes over finished steps in a job of its own: new keys, its own budget, both jobs know of each other."""
 
 import asyncio
+import json
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
-from orchestrator import AsyncOrchestrator, Budget, BudgetExhausted, InvalidRequest, Job, JobFailed
+from orchestrator import AsyncOrchestrator, Budget, BudgetExhausted, InvalidRequest, Job, JobFailed, Orchestrator
 from orchestrator.status import StepState
 from tests.support.ledger import effects
 from tests.support.stage import Stage
@@ -92,6 +94,21 @@ def test_the_same_key_is_the_same_fork_whoever_asks_and_however_often(played: St
     assert source.fork(after="flight", key="order-1").id == source.id, "a key is one of all jobs of the tenant"
     with pytest.raises(InvalidRequest, match="key must be a text of 1 to 200 characters"):
         source.fork(after="begin", key="")
+
+
+def test_the_tenants_ceilings_hold_for_a_fork_too(played: Stage) -> None:
+    source = played.app.submit(BED, workflow="journey", tenant="thrifty")
+    source.result(90)
+    entries = played.folder / "tenants.json"
+    entries.write_text(json.dumps({"thrifty": {"job": {"tool_calls": 1}}}))
+    words: dict[str, Any] = {"redis_url": played.server.url, "broker_url": played.broker_url, "tenants": entries}
+    app = Orchestrator(**words, workflows=("tests.support.flows",), trace=False)
+    known = app.job(source.id)
+    with pytest.raises(InvalidRequest, match="budget tool calls: this tenant's jobs may have at most 1"):
+        known.fork(after="begin", budget=Budget(tool_calls=2))
+    with pytest.raises(BudgetExhausted, match="tool calls 1 of 1"):
+        known.fork(after="begin").result(90)
+    app.close()
 
 
 async def test_the_asyncio_twin_forks_too(played: Stage) -> None:
