@@ -40,7 +40,7 @@ class ModelPrice(BaseModel):
 
 class _Unknown(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-    tools: Usd | Literal["refuse"] = 0.0
+    tools: Usd | Literal["refuse"] | None = None
     models: ModelPrice | Literal["refuse"] = "refuse"
 
 
@@ -63,25 +63,19 @@ class Prices:
         self._table = _Table() if path is None else _read(path)
         self._told = set[str]()
 
-    def call(self, tool: str) -> int:
-        """What one call of this tool ("<server>.<tool>") costs, micro-USD.
+    def call(self, tool: str) -> int | None:
+        """What one call of this tool ("<server>.<tool>") costs, micro-USD; None: nobody said, and it counts as nothing.
 
         Raises:
             UnknownPrice: the table does not name it and refuses such tools.
         """
-        price = _named(tool, self._table.tools, None)
-        price = self._unknown(tool) if price is None else price
-        return math.ceil(round(price * MICRO, 3))
-
-    def _unknown(self, tool: str) -> float:
-        """What a call of a tool costs that the table does not name. Where it says nothing of such, the log does."""
-        said = self._table.unknown
-        if isinstance(said.tools, str):
+        price = _named(tool, self._table.tools, self._table.unknown.tools)
+        if isinstance(price, str):
             raise UnknownPrice(f"no price is known for the tool {tool}: name it under `tools` in SUREFOOT_PRICES")
-        if "tools" not in said.model_fields_set and tool not in self._told:
+        if price is None and tool not in self._told:
             self._told.add(tool)
             log.info("a tool without a price counts as nothing", tool=tool, see="SUREFOOT_PRICES")
-        return said.tools
+        return None if price is None else math.ceil(round(price * MICRO, 3))
 
     def tokens(self, model: str, *, input_tokens: int, output_tokens: int) -> int:
         """What so many tokens of this model cost, micro-USD, rounded up.

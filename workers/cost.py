@@ -20,4 +20,4 @@ def cost_of(tool: Tool, claim: Claim, prices: Prices) -> Cost:
         price = prices.call(tool.name) if tool.price_micro_usd is None else tool.price_micro_usd
     except UnknownPrice as error:
         raise Stop(Failed("rejected", str(error))) from error
-    return Cost(globs=globs, micro_usd=price, answer_bytes=tool.most_bytes)
+    return Cost(globs=globs, micro_usd=price or 0, answer_bytes=tool.most_bytes, unpriced=price is None)

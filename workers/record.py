@@ -80,6 +80,8 @@ class Record:
             raise
         if begun.first:
             span.event(Happening.TOOL_CHANGED, tool=call.tool, first=begun.first, now=pin.digest)
+        if begun.unpriced:
+            span.event(Happening.TOOL_UNPRICED, tool=call.tool)
         if begun.over:
             self.meter.refused(begun.over.kind, self.claim.tenant)
             raise Stop(stopped(self.claim, self.step, begun.over))

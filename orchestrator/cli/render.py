@@ -59,6 +59,8 @@ def _told(event: Event) -> str:
         return "" if data == "1" else f"attempt {data}"
     if isinstance(data, dict) and event.type in TOLD:
         return TOLD[event.type](data)
+    if event.type == "unpriced":
+        return f"{data}: nobody said what it costs, so it counts as nothing (SUREFOOT_PRICES)"
     return _told_of_undoing(data) if event.type in {"undoing", "undone"} else str(data)
 
 

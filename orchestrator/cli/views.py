@@ -41,6 +41,9 @@ def show(record: JobRecord) -> None:
     for question in record.questions:
         console.print(question_text(question), soft_wrap=True)
     console.print(spend_table(record.spend))
+    if free := record.fields.get("unpriced", "").strip(","):
+        told = f"not in usd, since nobody said what they cost (SUREFOOT_PRICES): {redact_text(free.replace(',', ', '))}"
+        console.print(Text(one_line(told), "yellow"), soft_wrap=True)
 
 
 def headline(record: JobRecord) -> Text:

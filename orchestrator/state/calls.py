@@ -17,7 +17,8 @@ State = Literal["done", "rejected", "asked", "unknown", "unsent"]
 class Cost:
     """What a call costs: calls, also for each glob of tools that has a ceiling, tokens, micro-USD, bytes of its answer.
 
-    What undoes something is counted apart, on the allowance that the job has for it.
+    What undoes something is counted apart, on the allowance that the job has for it. `unpriced`: nobody said what its
+    tool costs, and so its money counts as nothing.
     """
 
     tool_calls: int = 1
@@ -28,6 +29,7 @@ class Cost:
     undo: int = 0
     undo_micro_usd: int = 0
     answer_bytes: int = 0
+    unpriced: bool = False
 
     def __str__(self) -> str:
         """As the scripts read it: what is most special first, since the first ceiling that is reached is named."""
@@ -51,9 +53,10 @@ class Begun:
     GO and AGAIN (`before`: unknown, begun or unsent) mean send it, and `low` names the kinds of which 80 % are used now
     for the first time; it was begun `sends` times, now at `at_ms` since 1970; `first` is the tool's digest when the job
     first saw it, if it is another one now; `cost` is what was reserved: it may have fewer bytes for the answer than
-    were asked. REPLAY brings the stored `value` of a call that was `before` done, rejected or asked; OVER says which
-    ceiling is reached (`over`), STALE and DEAD say why in `before`; DIVERGED names the tool that has this number; BUSY:
-    calls under way hold the bytes that are left; CHANGED says what the tool was (`first`), and that it is not called.
+    were asked; `unpriced`: its tool has no price although money has a ceiling, said once a job and tool. REPLAY brings
+    the stored `value` of a call that was `before` done, rejected or asked; OVER says which ceiling is reached (`over`),
+    STALE and DEAD say why in `before`; DIVERGED names the tool that has this number; BUSY: calls under way hold the
+    bytes that are left; CHANGED says what the tool was (`first`), and that it is not called.
     """
 
     answer: str
@@ -65,6 +68,7 @@ class Begun:
     at_ms: int = 0
     cost: Cost = NOTHING
     first: str = ""
+    unpriced: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ class CallStore:
     ) -> Begun:
         """Before a call is sent."""
         words = (lease.job_id, lease.step, lease.fence, number, fingerprint, tool, str(cost), effect)
-        row = await self._scripts.run("call_begin", *words, pin.digest, int(pin.refuse))
+        row = await self._scripts.run("call_begin", *words, pin.digest, int(pin.refuse), int(cost.unpriced))
         answer, before = row[0].decode(), row[1].decode()
         if answer == "REPLAY":
             return Begun(answer, before, decode(row[2]))
@@ -147,7 +151,8 @@ class CallStore:
             return Begun(answer, before)
         low = tuple(kind.decode() for kind in row[2])
         cost = cost if row[5] == cost.answer_bytes else replace(cost, answer_bytes=row[5])
-        return Begun(answer, before, low=low, sends=row[3], at_ms=row[4], cost=cost, first=row[6].decode())
+        first, unpriced = row[6].decode(), row[7] == 1
+        return Begun(answer, before, low=low, sends=row[3], at_ms=row[4], cost=cost, first=first, unpriced=unpriced)
 
     async def pin(self, lease: Lease, digests: Mapping[str, str]) -> dict[str, str] | str:
         """Note what each of these tools is. Answers what those were at first that are others now; or STALE, DEAD."""

@@ -39,6 +39,7 @@ class Happening(StrEnum):
     UNPRICED = "surefoot.model.unpriced"
     UNCOUNTED = "surefoot.model.uncounted"
     TOOL_CHANGED = "surefoot.tool.changed"
+    TOOL_UNPRICED = "surefoot.tool.unpriced"
 
 
 class Metric(StrEnum):

@@ -51,6 +51,19 @@ def waiting(played: Stage) -> Job:
     return job
 
 
+def test_that_a_tool_has_no_price_is_seen_in_a_job_whose_money_has_a_ceiling(played: Stage) -> None:
+    told = "nobody said what"
+    for budget, seen in ((None, 0), (Budget(usd=1), 1)):
+        job = played.app.submit(Order(item="bed"), workflow="journey", budget=budget)
+        job.result(60)
+        wait_until(lambda job=job: any(b"invoke_agent finish" in row for row in job.spans), "its spans are there")
+        spans = b"".join(job.spans)
+        assert spans.count(b"surefoot.tool.unpriced") == 2 * seen  # three steps call both
+        shown, watched = surefoot(played, "show", job.id), surefoot(played, "watch", job.id)
+        assert (shown.count(told), watched.count(told)) == (seen, 2 * seen)
+        assert ("(SUREFOOT_PRICES): desk.search, desk.book" in " ".join(shown.split())) is bool(seen)
+
+
 def test_a_failed_job_s_trace_begins_with_step_kind_cause_and_command(played: Stage) -> None:
     job = failed(played, "broken")
     wait_until(lambda: any(b"invoke_agent broken" in row for row in job.spans), "its spans are there")

@@ -33,7 +33,7 @@ def test_parts_of_a_micro_dollar_are_rounded_up_and_whole_ones_are_not(tmp_path:
 
 
 def test_without_a_file_an_unknown_tool_costs_nothing_and_an_unknown_model_is_refused() -> None:
-    assert Prices(None).call("t.x") == 0
+    assert Prices(None).call("t.x") is None
     with pytest.raises(UnknownPrice, match="no price is known for the model m: name it under `models` in SUREFOOT_PR"):
         Prices(None).tokens("m", input_tokens=1, output_tokens=1)
 
@@ -42,7 +42,7 @@ def test_that_a_tool_counts_as_nothing_is_said_once_unless_somebody_has_said_so(
     unpriced, free = table(tmp_path, {"tools": {"t.x": 0}}), table(tmp_path, {"unknown": {"tools": 0}})
     with capture_logs() as lines:
         for tool in ("t.x", "t.y", "t.y", "t.z"):
-            assert unpriced.call(tool) == free.call(tool) == 0
+            assert (unpriced.call(tool) or 0, free.call(tool)) == (0, 0)
     assert [line["tool"] for line in lines] == ["t.y", "t.z"]
     assert {(line["event"], line["see"]) for line in lines} == {
         ("a tool without a price counts as nothing", "SUREFOOT_PRICES")

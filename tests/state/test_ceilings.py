@@ -53,6 +53,24 @@ def test_a_tool_has_a_ceiling_of_its_own_beside_that_of_all(stores: Stores) -> N
     assert all(line.reserved == 0 for line in spend(stores).lines.values())
 
 
+@pytest.mark.parametrize(("ceilings", "told"), [({}, []), ({"usd": 0}, ["t.x", "t.y"]), ({"usd": 5}, ["t.x", "t.y"])])
+def test_that_a_tool_counts_as_nothing_is_told_once_where_money_has_a_ceiling(
+    stores: Stores, ceilings: dict[str, int], told: list[str]
+) -> None:
+    stores.open(PLAN, JOB, **ceilings)
+    lease, priced, free = stores.claim(JOB, "a"), Cost(), Cost(unpriced=True)
+    calls = [("t.x", priced), ("t.x", free), ("t.y", free), ("t.x", free), ("t.y", free)]
+    news = [
+        tool
+        for number, (tool, cost) in enumerate(calls, 1)
+        if do(stores.calls.begin(lease, number, "p", tool, cost)).unpriced
+    ]
+    events = [event.data for event in do(stores.jobs.events(JOB)) if event.type == "unpriced"]
+    kept = do(stores.jobs.read(JOB)).fields.get("unpriced", "")
+    assert (news, events, kept) == (told, told, "".join(f"{tool}," for tool in told))
+    assert spend(stores).usd.spent == 0
+
+
 def test_input_and_output_tokens_have_ceilings_and_count_together(stores: Stores) -> None:
     stores.open(PLAN, JOB, tokens=100, input_tokens=80, output_tokens=50)
     lease = stores.claim(JOB, "a")

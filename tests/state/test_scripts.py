@@ -57,7 +57,7 @@ def prepare(stores: Stores, script: str) -> list[Any]:
         "give_back": [*ours, 10, '{"message":"x"}', 600],
         "release": [*ours, 10, 10, '{"message":"x"}', 600],
         "park": [*ours, '{"a/day":"{\\"step\\":\\"a\\"}"}', 600],
-        "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1", "unsafe", "d", 0],
+        "call_begin": [*ours, 1, "p", "t.x", "tool_calls=1", "unsafe", "d", 0, 1],
         "pin": [*ours, "t.x", "d", "t.y", "e"],
         "call_settle": [*ours, 1, "done", "{}", "tool_calls=1"],
         "answer": [JOB, '{"a/day":"1"}', "{}", "", "[]", "{}", 600, "{}", '"ann"', "", '{"tokens":9}'],
