@@ -22,7 +22,7 @@ log = structlog.get_logger(__name__)
 BUSY_S, LONGEST_BUSY_S = 0.05, 1.0
 """When a call asks again for the bytes that others may not use: twice as late each time, up to the longest."""
 LEAVING_S = 2.0
-"""How long a call that is cancelled waits for its settlement, which goes on all the same."""
+"""How long a call that may have been sent, and is cancelled, waits for its settlement, which goes on all the same."""
 
 
 class Record:
@@ -137,7 +137,7 @@ class Record:
         settling = asyncio.ensure_future(self.settle(number, state, None, cost))
         self._leaving.add(settling)
         settling.add_done_callback(self._left)
-        await asyncio.wait([settling], timeout=LEAVING_S)
+        await asyncio.wait([settling], timeout=0 if state == "unsent" else LEAVING_S)
 
     def _left(self, settling: asyncio.Task[None]) -> None:
         self._leaving.discard(settling)

@@ -14,6 +14,7 @@ from tests.replay import world as module
 from tests.replay.test_any_replay import JOB, Play
 from tests.replay.world import World
 from tests.state.conftest import Stores
+from workers.record import LEAVING_S
 from workers.replay import Call
 
 WANTED = Cost(answer_bytes=1_000)
@@ -68,6 +69,35 @@ def test_a_call_that_is_cancelled_before_its_begin_is_answered_holds_nothing(
     assert [(call["number"], call["state"]) for call in do(stores.jobs.calls(JOB))] == [(1, "unsent"), (2, "begun")]
     spend = do(stores.jobs.read(JOB)).spend
     assert (spend.tool_calls.spent, spend.tool_calls.reserved) == (0, 1)
+
+
+def test_a_call_that_is_cancelled_before_its_begin_is_answered_is_not_held_up_where_redis_is_away(
+    stores: Stores, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    play = Play(stores)
+    claim = do(stores.steps.claim(JOB, "a"))
+    lease, asked = Lease(JOB, "a", claim.fence), list[str]()
+
+    def away(name: str) -> Any:
+        async def unanswered(*_: Any) -> Any:
+            asked.append(name)
+            await asyncio.Event().wait()
+
+        return unanswered
+
+    async def cut_off() -> float:
+        record, loop = play.record(lease, claim), asyncio.get_running_loop()
+        for name in ("begin", "settle"):
+            monkeypatch.setattr(play.calls, name, away(name))
+        call = asyncio.ensure_future(record.begin(Call("desk.x", "p", 1), WANTED, "keyed", Told()))
+        await asyncio.sleep(0)
+        began = loop.time()
+        call.cancel()
+        await asyncio.wait([call])
+        return loop.time() - began
+
+    assert asyncio.run(cut_off()) < LEAVING_S / 2
+    assert asked == ["begin", "settle"]
 
 
 @pytest.mark.parametrize(("effect", "state"), [("keyed", "unknown"), ("idempotent", "unknown"), ("unsafe", "unsent")])
