@@ -58,7 +58,7 @@ def scripted_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
     prices.write_text(json.dumps(PRICES))
     with ModelServer() as first, ModelServer() as second:
         model = f"{first.url}#first,{second.url}#second"
-        more: dict[str, Any] = {"model": model, "prices": prices, "model_timeout_s": 1.0, "trace": True}
+        more: dict[str, Any] = {"model": model, "prices": prices, "model_timeout_s": 60.0, "trace": True}
         more |= getattr(request.module, "SETTINGS", {})
         with stage(folder, workflows="tests.models.flows", **more) as played:
             played.environment |= (
