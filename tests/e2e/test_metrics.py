@@ -135,9 +135,9 @@ def test_all_that_the_docs_promise_is_there_with_its_labels_and_nothing_else(cou
 
 @dataclass
 class Sent:
-    """What a prefork worker has sent of a job that succeeds and one that fails; `whole`: every job is sampled."""
+    """What a prefork worker has sent of a job that succeeds and one that fails."""
 
-    whole: bool
+    sampled: bool
     intake: Collector
     good: Job
     bad: Job
@@ -147,14 +147,19 @@ class Sent:
     def spans(self, job: Job) -> list[Any]:
         return [span for _, span in self.intake.spans if span.trace_id.hex() == job.id]
 
+    def names(self, job: Job) -> set[str]:
+        return {span.name for span in self.spans(job)}
 
-@pytest.fixture(scope="module", params=COLLECTORS)
+
+@pytest.fixture(scope="module", params=[("http", 1.0), ("grpc", 0.0)], ids=["http, all sampled", "grpc, none sampled"])
 def sent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Sent]:
-    """By HTTP every job is sampled, by gRPC none. The worker has ended, so all has been sent."""
-    whole, folder = request.param == "http", tmp_path_factory.mktemp("stage")
+    """The worker has ended, so all has been sent."""
+    protocol, share = request.param
     with (
-        COLLECTORS[request.param]() as intake,
-        stage(folder, otlp_endpoint=intake.url, trace=True, trace_sample=float(whole), **CALM) as here,
+        COLLECTORS[protocol]() as intake,
+        stage(
+            tmp_path_factory.mktemp("stage"), otlp_endpoint=intake.url, trace=True, trace_sample=share, **CALM
+        ) as here,
     ):
         worker = here.worker("--pool", "prefork", "--concurrency", "1")
         good = here.app.submit({"item": "bed", "times": 0}, workflow="flaky")
@@ -167,7 +172,7 @@ def sent(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
         told = [CliRunner().invoke(cli, ["trace", job.id], env=here.environment) for job in (good, bad)]
         tree = Trace.read(bad.spans)
         here.app.close()
-        yield Sent(whole, intake, good, bad, tree, told)
+        yield Sent(share == 1.0, intake, good, bad, tree, told)
 
 
 def test_a_prefork_workers_children_send_what_they_count_and_their_log_lines(sent: Sent) -> None:
@@ -179,25 +184,38 @@ def test_a_prefork_workers_children_send_what_they_count_and_their_log_lines(sen
     for name, labels in counted.items():
         assert {label.replace(".", "_") for label in labels} <= promised[prometheus(Metric(name))], name
     assert names.AGENT in counted[Metric.ATTEMPT_DURATION]
-    assert ((Metric.ATTEMPT_DURATION, sent.good.id) in sent.intake.exemplars) == sent.whole
+    assert ((Metric.ATTEMPT_DURATION, sent.good.id) in sent.intake.exemplars) == sent.sampled
     said = {(line.body.string_value, line.trace_id.hex()) for _, _, line in sent.intake.lines}
     assert said >= {(what, job.id) for what in ("step starts", "step ends") for job in (sent.good, sent.bad)}
 
 
 def test_of_a_failed_job_that_is_not_sampled_the_attempt_that_failed_is_sent_under_its_root(sent: Sent) -> None:
-    assert bool(sent.spans(sent.good)) == sent.whole
+    if sent.sampled:
+        assert {"invoke_workflow flaky", "invoke_agent flaky", "execute_tool desk.flaky"} <= sent.names(sent.good)
+        whole = {"invoke_agent begin", "run/step.begin", "invoke_workflow broken", "invoke_agent broken"}
+        assert sent.names(sent.bad) == {*whole, "run/step.broken"}
+    else:
+        assert sent.names(sent.good) == set()
+        assert sent.names(sent.bad) == {"invoke_workflow broken", "invoke_agent broken"}
     spans = sent.spans(sent.bad)
-    others = {"run/step.begin", "invoke_agent begin", "run/step.broken"} if sent.whole else set[str]()
-    assert {span.name for span in spans} == {"invoke_workflow broken", "invoke_agent broken"} | others
     ids = {span.span_id for span in spans}
     assert [span.name for span in spans if span.parent_span_id not in ids] == ["invoke_workflow broken"]
 
 
 def test_what_a_trace_lacks_is_said(sent: Sent) -> None:
     assert sent.tree is not None
-    assert (sent.tree.partial, sent.tree.failing and sent.tree.failing.name) == (not sent.whole, "invoke_agent broken")
+    assert sent.tree.failing is not None
+    assert sent.tree.failing.name == "invoke_agent broken"
     good, bad = sent.told
-    assert (good.exit_code, bad.exit_code) == (0 if sent.whole else 1, 0)
-    assert "it is not sampled and nothing went wrong (SUREFOOT_TRACE_SAMPLE)" in str(good.exception) or sent.whole
+    assert bad.exit_code == 0
     assert "step 2 of 3 (broken) failed: unhandled" in bad.output
-    assert ("not sampled: only attempts in which something went wrong" in bad.output) != sent.whole
+    if sent.sampled:
+        assert not sent.tree.partial
+        assert good.exit_code == 0
+        assert "invoke_agent flaky" in good.output
+        assert "not sampled" not in good.output + bad.output
+    else:
+        assert sent.tree.partial
+        assert good.exit_code == 1
+        assert "it is not sampled and nothing went wrong (SUREFOOT_TRACE_SAMPLE)" in str(good.exception)
+        assert "not sampled: only attempts in which something went wrong" in bad.output
