@@ -15,7 +15,6 @@ from mcp.server.mcpserver.exceptions import ToolError
 from pydantic import BaseModel
 
 from orchestrator import Plan, Workflow
-from tests.support import flows
 from workers import StepContext, specialist
 
 PLACES = (
@@ -101,7 +100,6 @@ async def blurting(step: StepContext, request: Confided) -> dict[str, Any]:
 
 Workflow("confided", request=Confided, plan=lambda _: Plan.chain("confided", "blurting"))
 Workflow("betrayed", request=Confided, plan=lambda _: Plan.chain("betrayed"))
-_ = flows
 
 heard: list[dict[str, Any]] = []
 """What the server of this process was given to sign in with, call by call."""

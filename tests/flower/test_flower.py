@@ -87,16 +87,3 @@ def test_in_a_browser_a_job_is_found_and_its_page_has_the_command(page: Page, ca
     assert "step 2 of 3 (broken) failed: unhandled: RuntimeError: no bed" in shown
     tab.open(f"{page.flower.url}/workers")
     assert "Online" in tab.wait_for("w1@")
-
-
-def test_flower_hears_of_steps_again_after_redis_was_killed(page: Page, cancelled: str) -> None:
-    page.stage.server.kill()
-    page.stage.server.start()
-
-    def heard() -> bool:
-        """What happens before Flower listens again it never hears of."""
-        job = page.stage.app.submit(Order(item="bed"), workflow="journey")
-        job.result(60)
-        return any(one["state"] == "SUCCESS" for one in page.found(job.id))
-
-    wait_until(heard, "Flower shows a job that ran after the kill")
