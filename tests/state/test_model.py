@@ -71,9 +71,9 @@ class Fleet(RuleBasedStateMachine):
 
     @rule(job=which, rolled=rolls, move=st.sampled_from(WORK))
     def work(self, job: str, rolled: random.Random, move: Callable[[Play], None]) -> None:
-        if play := self.plays.get(job):
-            play.rolled = rolled
-            move(play)
+        play = self.plays.get(job) or self.plays[JOBS[0]]  # until there is a fork
+        play.rolled = rolled
+        move(play)
 
     @rule(job=which, rolled=rolls, move=st.sampled_from(SELDOM + RARE))
     def seldom(self, job: str, rolled: random.Random, move: Callable[[Play], None]) -> None:
@@ -110,14 +110,12 @@ class Fleet(RuleBasedStateMachine):
     @rule(job=which, rolled=rolls, name=st.sampled_from(NAMES))
     def calamity(self, job: str, rolled: random.Random, name: str) -> None:
         """Seldom, since little happens afterwards: the broker forgets a queue, a job is cancelled or out of time."""
-        if rolled.random() < 0.15 and job in self.plays:
+        if rolled.random() < 0.15:
             fate = rolled.choice(["lost", "cancelled", "late"])
             if fate == "lost":
                 self.stores.command("DEL", f"{name}.{{0}}")
-            elif fate == "cancelled":
-                self.plays[job].cancel()
             else:
-                self.plays[job].deadline_passes()
+                self.work(job, rolled, Play.cancel if fate == "cancelled" else Play.deadline_passes)
 
     @invariant()
     def promises(self) -> None:
