@@ -10,6 +10,8 @@ from tests.support.stage import Stage
 from tests.support.waiting import wait_until
 
 ITEMS = (f"bed-{n}" for n in itertools.count())
+on_one_broker = pytest.mark.parametrize("played", ["redis"], indirect=True)
+"""What takes seconds, and no message has a part in it."""
 
 
 def waiting(played: Stage, workflow: str, **wish: object) -> tuple[Job, str]:
@@ -152,6 +154,7 @@ def test_what_is_said_of_one_of_two_bookings_is_told(played: Stage) -> None:
     assert [event.data["left"][0]["calls"] for event in job.events() if event.type == "undone"] == [[1, 2]]
 
 
+@on_one_broker
 def test_what_is_said_slowly_beside_a_question_is_undone(played: Stage) -> None:
     job, item = waiting(played, "hesitant", seconds=1.0)
     job.cancel()
@@ -161,6 +164,7 @@ def test_what_is_said_slowly_beside_a_question_is_undone(played: Stage) -> None:
     assert done(played, item) == [f"{item} slowly", f"no {item} slowly"]
 
 
+@on_one_broker
 def test_what_is_said_too_slowly_is_listed(played: Stage) -> None:
     job, item = under_way(played, "hesitant", "slowly", seconds=60.0)
     job.cancel()
@@ -186,6 +190,7 @@ def test_branches_that_all_wait_are_not_called_slow(played: Stage) -> None:
     assert "slow" not in said
 
 
+@on_one_broker
 def test_what_was_said_before_something_slow_is_undone_without_waiting_for_it(played: Stage) -> None:
     job, item = under_way(played, "dozing", "dozing")
     job.cancel()
