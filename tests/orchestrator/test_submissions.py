@@ -204,16 +204,15 @@ def test_a_finished_job_is_neither_cancelled_nor_resumed(front: Orchestrator) ->
 
 
 def test_who_waits_for_a_result_sleeps_until_there_is_one(front: Orchestrator, server: Valkey) -> None:
-    redis, job = Redis.from_url(server.url), front.submit(WISH, workflow="line")
-    with ThreadPoolExecutor(1) as waiter:
+    job = front.submit(WISH, workflow="line")
+    with Redis.from_url(server.url) as redis, ThreadPoolExecutor(1) as waiter:
         before = calls(redis, "xread")
         result = waiter.submit(job.result, 20)
         wait_until(lambda: redis.info("clients")["blocked_clients"], "it waits")
         perform(front, job, "a")  # four events
         perform(front, job, "b")
         assert result.result(20) == {"ok": 1}
-    assert calls(redis, "xread") - before == 1
-    redis.close()
+        assert calls(redis, "xread") - before == 1
 
 
 def test_an_end_between_the_look_at_a_job_and_the_wait_for_it_is_not_missed(front: Orchestrator) -> None:
