@@ -183,7 +183,7 @@ class Settings(BaseSettings):
     otlp_endpoint: str = Field(
         "",
         pattern="^((https?|grpcs?)://.+)?$",
-        description="OTLP endpoint, e.g. http://localhost:4318 or grpc://localhost:4317. Empty: OpenTelemetry's own variables.",
+        description="OTLP endpoint, e.g. http://localhost:4318 or grpc://localhost:4317. Empty: OpenTelemetry's own variables (docs/telemetry.md).",
     )
     metrics_port: int = Field(
         0, ge=0, le=65_535, description="Port of a worker's or sweeper's /metrics and /healthz. 0 or empty: none."

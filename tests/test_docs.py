@@ -4,6 +4,9 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
+
+from pydantic import SecretStr
 
 from orchestrator import Orchestrator
 from orchestrator.settings import Settings
@@ -20,9 +23,22 @@ def blocks(language: str) -> list[str]:
 
 
 def test_every_setting_has_its_row() -> None:
-    documented = set(re.findall(r"^\| `(SUREFOOT_\w+)`", (ROOT / "docs/configuration.md").read_text(), re.MULTILINE))
-    fields = [*Settings.model_fields, *TravelSettings.model_fields]
-    assert documented == {f"SUREFOOT_{name.upper()}" for name in fields}
+    text = (ROOT / "docs/configuration.md").read_text()
+    rows = re.findall(r"^\| `SUREFOOT_(\w+)` \| (?:`(.+?)` )?\| (.+) \|$", text, re.MULTILINE)
+    fields = {**TravelSettings.model_fields, **Settings.model_fields}
+    said = [(name.upper(), written(field.default), field.description) for name, field in fields.items()]
+    assert sorted(rows) == sorted(said)
+    shared = TravelSettings.model_fields.keys() & Settings.model_fields.keys()
+    assert {name: TravelSettings.model_fields[name].default for name in shared} == {
+        name: Settings.model_fields[name].default for name in shared
+    }
+
+
+def written(default: Any) -> str:
+    """A default as it stands in the environment."""
+    if isinstance(default, SecretStr):
+        return default.get_secret_value()
+    return "" if default is None else ",".join(default) if isinstance(default, tuple) else str(default)
 
 
 def test_every_field_of_the_surefoot_block_has_its_row() -> None:
@@ -35,9 +51,10 @@ def test_the_drawn_status_machine_is_the_one_in_the_code() -> None:
     assert drawn == {(str(one), str(other)) for one, others in JOB_MOVES.items() for other in others}
 
 
-def test_every_test_that_a_guarantee_names_is_there() -> None:
-    text = "".join((ROOT / "docs" / name).read_text() for name in ("guarantees.md", "operations.md", "monitoring.md"))
-    named = set(re.findall(r"`(tests/[\w/]+\.py)`", text))
+def test_every_test_that_a_page_names_is_there() -> None:
+    pages = [*ROOT.glob("docs/*.md"), ROOT / "README.md", ROOT / "CONTRIBUTING.md"]
+    named = {name for page in pages for name in re.findall(r"\btests/[\w/.]*\w", page.read_text())}
+    assert len(named) > 50
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 
