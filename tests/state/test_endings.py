@@ -41,6 +41,16 @@ def test_what_ran_at_the_end_is_held_by_nobody_and_is_not_redriven(stores: Store
     assert do(stores.jobs.status(JOB)) is JobStatus(how)
 
 
+def test_the_last_of_a_great_many_steps_are_let_go_too(stores: Stores) -> None:
+    stores.open(Plan([Step("a", f"a{n}") for n in range(2_000)]), JOB, seconds=3600)
+    for name in ("a998", "a1001"):
+        stores.claim(JOB, name)
+    pass_the_deadline(stores)
+    assert do(stores.jobs.read(JOB)).fields["failing"] == "a998"
+    assert stores.command("ZCARD", keys.INDEXES["leases"]) == 0
+    assert stores.command("KEYS", keys.FAMILIES["ready"] + "*") == []
+
+
 @pytest.mark.parametrize("how", ["cancelled", "failed"])
 def test_nobody_waits_any_more_for_the_queued_steps_of_a_job_that_has_ended(stores: Stores, how: str) -> None:
     stores.open(PLAN, JOB, seconds=3600)

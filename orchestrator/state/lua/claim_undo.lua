@@ -1,8 +1,8 @@
 -- claim_undo: take the right to undo a step until the lease ends.
 -- ARGV job undo~<step> lease_ms
 -- answers {CLAIMED, fence, attempt, number, total, request, arguments, specialist, {dep, output, ...}, deps without output,
---   the fence of the claim before, if any, or '', how to undo it (JSON list), or '' for a step that did not succeed: its calls have to be retraced,
---   tenant}
+--   the fence of the claim before, if any, or '', how to undo it (JSON list), or '' for a step that did not succeed: its calls
+--   have to be retraced, tenant}
 --   | DONE state | HELD until | BLOCKED by a newer one | DEAD why | FOREIGN format (another version's: untouched)
 -- A repeated claim answers HELD: its first answer is lost with the lease, as after a crash.
 -- USES clock moves progress inputs lease

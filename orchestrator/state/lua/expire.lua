@@ -24,10 +24,10 @@ end
 -- At which step a job was stopped: one that ran, else one that was about to.
 local function stopped_at(job)
   local next
-  for step in string.gmatch(redis.call('HGET', OF.job .. job, 'order') or '', '[^,]+') do
-    local state = redis.call('HGET', OF.job .. job, step .. '.state')
-    if state == 'running' then return step end
-    if state == 'ready' or state == 'retrying' then next = next or step end
+  local steps, states = every(job, '.state')
+  for i, step in ipairs(steps) do
+    if states[i] == 'running' then return step end
+    if states[i] == 'ready' or states[i] == 'retrying' then next = next or step end
   end
   return next or ''
 end

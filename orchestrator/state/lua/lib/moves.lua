@@ -35,8 +35,9 @@ local function keep_for(job, ttl)
   end
 end
 
--- A final status: what was reserved counts as spent, since it may have been sent; nobody holds a step or waits for one. Keys expire from now
--- on, or from when everything is undone: after a cancellation, and after a failure if the job's `on_failure` says so.
+-- A final status: what was reserved counts as spent, since it may have been sent; nobody holds a step or waits for one. Keys
+-- expire from now on, or from when everything is undone: after a cancellation, and after a failure if the job's `on_failure`
+-- says so.
 local function finish(job, status, at, ttl)
   local key = OF.job .. job
   if status ~= 'succeeded' then withdraw(job) end

@@ -21,11 +21,26 @@ local function offer(job, steps, at, templates)
   end
 end
 
+-- All steps in the plan's order, and a field of each: false where it has none. A command reads many, as a plan may have thousands.
+local function every(job, field)
+  local steps, names, values = {}, {}, {}
+  for step in string.gmatch(redis.call('HGET', OF.job .. job, 'order') or '', '[^,]+') do
+    steps[#steps + 1], names[#names + 1] = step, step .. field
+  end
+  for first = 1, #names, 1000 do
+    local read = redis.call('HMGET', OF.job .. job, unpack(names, first, math.min(first + 999, #names)))
+    for _, value in ipairs(read) do values[#values + 1] = value end
+  end
+  return steps, values
+end
+
 -- The job ends: nobody holds a step of it any more, and none waits to be claimed. Its messages may still come.
 local function withdraw(job)
-  for step in string.gmatch(redis.call('HGET', OF.job .. job, 'order') or '', '[^,]+') do
-    local f = redis.call('HMGET', OF.job .. job, step .. '.state', step .. '.queue')
-    if f[1] == 'running' then redis.call('ZREM', INDEX.leases, job .. '.' .. step) end
-    if f[1] == 'ready' then redis.call('ZREM', OF.ready .. f[2], job .. '.' .. step) end
+  local steps, states = every(job, '.state')
+  for i, step in ipairs(steps) do
+    if states[i] == 'running' then redis.call('ZREM', INDEX.leases, job .. '.' .. step) end
+    if states[i] == 'ready' then
+      redis.call('ZREM', OF.ready .. redis.call('HGET', OF.job .. job, step .. '.queue'), job .. '.' .. step)
+    end
   end
 end

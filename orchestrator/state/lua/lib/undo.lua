@@ -1,5 +1,6 @@
--- undo: what a job has done is taken back, newest first, or listed where its step did not say how. To undo a step is a piece of work of its own, kept and found like a
--- step: undo~<step> has a step's fields, stands in the same indexes, and travels in the queue of the step's specialist.
+-- undo: what a job has done is taken back, newest first, or listed where its step did not say how. To undo a step is a piece of
+-- work of its own, kept and found like a step: undo~<step> has a step's fields, stands in the same indexes, and travels in the
+-- queue of the step's specialist.
 -- Fields of the job: undo: the steps, newest first   undo_left: how many of them are not undone yet
 -- USES offer
 local function is_undo(step) return string.sub(step, 1, #UNDO) == UNDO end
@@ -18,11 +19,12 @@ end
 -- after it, so the fence, a time, says what is newer.
 local function undo(job, at)
   local key, list, names = OF.job .. job, {}, {}
-  for step in string.gmatch(redis.call('HGET', key, 'order') or '', '[^,]+') do
-    local p = step .. '.'
-    local f = redis.call('HMGET', key, p .. 'state', p .. 'undo', p .. 'fence', p .. 'no', p .. 'spec', p .. 'queue')
-    if f[1] == 'succeeded' and f[2] or f[3] and has_effects(job, step) then
-      list[#list + 1] = {name = step, at = tonumber(f[3]), no = tonumber(f[4]), spec = f[5], queue = f[6]}
+  local steps, fences = every(job, '.fence')
+  for i, step in ipairs(steps) do
+    local p, fence = step .. '.', fences[i]
+    local f = fence and redis.call('HMGET', key, p .. 'state', p .. 'undo', p .. 'no', p .. 'spec', p .. 'queue')
+    if fence and (f[1] == 'succeeded' and f[2] or has_effects(job, step)) then
+      list[#list + 1] = {name = step, at = tonumber(fence), no = tonumber(f[3]), spec = f[4], queue = f[5]}
     end
   end
   if #list == 0 then return end
