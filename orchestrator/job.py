@@ -190,5 +190,8 @@ class AsyncJob:
 
 def _stopped(record: JobRecord) -> list[str]:
     """The steps at which a job stopped: the one that failed, or all that the deadline stopped."""
-    failed = record.fields.get("failing")
-    return [failed] if failed else [step.name for step in record.steps() if step.state is StepState.SKIPPED]
+    if record.fields.get("reason") != "deadline":
+        failed = record.fields.get("failing")
+        return [failed] if failed else []
+    ended = {StepState.SUCCEEDED, StepState.FAILED}
+    return [step.name for step in record.steps() if step.state not in ended and f"{step.name}.fence" in record.fields]

@@ -16,10 +16,13 @@ from pydantic import BaseModel, Field
 from redis import Redis
 
 from orchestrator import AsyncJob, BudgetExhausted, InvalidRequest, Job, Orchestrator, Plan, WaitingForInput, Workflow
+from orchestrator.job import _stopped
+from orchestrator.state import keys
 from orchestrator.state.calls import CallStore, Cost
 from orchestrator.state.client import without_loop as do
 from orchestrator.state.records import JobRecord
 from orchestrator.state.steps import Ending, Lease, StepStore
+from orchestrator.state.sweeping import SweepStore
 from orchestrator.status import JobStatus
 from tests.support.valkey import Valkey, calls
 from tests.support.waiting import wait_until
@@ -251,6 +254,20 @@ def test_a_resumed_job_has_a_higher_ceiling_and_goes_on_where_it_was(front: Orch
     assert begun == ["GO"] * 4 + ["OVER"]
     assert do(steps.commit(lease, DONE)).why == "succeeded"
     assert job.spend.tool_calls.reserved == 0
+
+
+def test_a_job_goes_on_from_all_steps_that_its_deadline_stopped_and_from_the_one_that_failed(
+    front: Orchestrator,
+) -> None:
+    late, failed = (front.submit(WISH, workflow="wish", budget={"seconds": 3_600}) for _ in range(2))
+    scripts = front._desk.jobs._scripts
+    steps = StepStore(scripts, 30, 600)
+    for name in "ab":
+        assert do(steps.claim(late.id, name)).answer == "CLAIMED"
+    do(front._client.command("ZADD", keys.INDEXES["deadlines"], 1, late.id))
+    assert do(SweepStore(scripts, 0.2, 600).sweep()).expired_jobs == 1
+    perform(front, failed, "b", Ending("failed", {"kind": "x", "message": "x"}, "x"))
+    assert [_stopped(job.record) for job in (late, failed)] == [["a", "b"], ["b"]]
 
 
 def test_who_raises_what_others_have_raised_meanwhile_raises_the_rest(
