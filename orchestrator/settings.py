@@ -179,6 +179,11 @@ class Settings(BaseSettings):
         le=1,
         description="Share of jobs that are traced as a whole; of the others the attempts in which something goes wrong.",
     )
+    trace_content: str = Field(
+        "redacted",
+        pattern="^(redacted|none)$",
+        description="Prompts, answers, arguments and results in spans: redacted, or none of them.",
+    )
     trace_retention_s: int = Field(7 * 86_400, ge=60, description="How long a job's spans are kept in Redis, seconds.")
     otlp_endpoint: str = Field(
         "",

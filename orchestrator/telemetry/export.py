@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import SpanContext, TraceFlags, format_span_id, format_trace_id
 from pydantic_core import PydanticSerializationError, to_json
@@ -111,6 +111,28 @@ def events_of(span: ReadableSpan) -> list[tuple[str, int, dict[str, Any]]]:
 def _ours(span: ReadableSpan) -> bool:
     """Whether `spans.py` recorded it, which takes out secrets itself."""
     return span.instrumentation_scope is not None and span.instrumentation_scope.name == names.TRACER
+
+
+def without_content(span: ReadableSpan) -> ReadableSpan:
+    """A copy that does not say what was asked and answered."""
+
+    def kept(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
+        return {name: value for name, value in (attributes or {}).items() if name not in names.CONTENT}
+
+    return ReadableSpan(
+        name=span.name,
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes=kept(span.attributes),
+        events=[Event(event.name, kept(event.attributes), event.timestamp) for event in span.events],
+        links=span.links,
+        kind=span.kind,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+        instrumentation_scope=span.instrumentation_scope,
+    )
 
 
 def message_of(span: ReadableSpan) -> str:

@@ -147,4 +147,6 @@ PARTIAL = "surefoot.trace.partial"
 CARRIED = "surefoot.carried"
 DESTINATION = "surefoot.destination"
 PROCESS_STATE = "surefoot.process.state"
+CONTENT = frozenset({TOOL_ARGUMENTS, TOOL_RESULT, INPUT_MESSAGES, OUTPUT_MESSAGES, ANSWERS, "prompt", "decision"})
+"""What was asked and answered, in attributes of spans and of their events: SUREFOOT_TRACE_CONTENT may leave it out."""
 REDACTED_MARK = "[redacted]"

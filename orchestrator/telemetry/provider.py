@@ -14,7 +14,7 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_ON, Decision, ParentBased, S
 from opentelemetry.trace import Link, SpanKind, TraceState
 from opentelemetry.util.types import Attributes
 
-from orchestrator.telemetry.export import NO_JOB_VERSION, VERSION_BITS, context_of, of_a_job
+from orchestrator.telemetry.export import NO_JOB_VERSION, VERSION_BITS, context_of, of_a_job, without_content
 from orchestrator.telemetry.sampling import Held, sampled
 from orchestrator.telemetry.spans import ATTEMPT, ROOT_OF
 
@@ -76,10 +76,12 @@ class Outlet(SpanProcessor):
 
     Attributes:
         batches: where finished spans go; a forked child gives the inherited provider its own.
+        content: what was asked and answered goes with them.
     """
 
     def __init__(self) -> None:
         self.batches: tuple[Batches[ReadableSpan], ...] = ()
+        self.content = True
         self._open: WeakValueDictionary[int, ReadableSpan] = WeakValueDictionary()  # some are never ended: discarded
         self._told: WeakSet[ReadableSpan] = WeakSet()
         self._held: WeakKeyDictionary[ReadableSpan, Held] = WeakKeyDictionary()
@@ -104,6 +106,7 @@ class Outlet(SpanProcessor):
 
     def send(self, span: ReadableSpan) -> None:
         """Let it be carried away."""
+        span = span if self.content else without_content(span)
         for batches in self.batches:
             batches.add(span)
 
@@ -114,7 +117,7 @@ class Outlet(SpanProcessor):
             if around is None or around in self._told:
                 return
             self._told.add(around)
-            yield around
+            yield around if self.content else without_content(around)
             span = around
 
 

@@ -94,6 +94,7 @@ def start(settings: Settings, service: str, sink: SpanSink | None = None, *, own
         traced = _process.provider
     share = settings.trace_sample
     traced = traced or provider.Provider(share, hold=own_process)
+    traced.outlet.content = settings.trace_content == "redacted"
     traced.outlet.batches = export.destinations(service, settings.otlp("traces"), sink, traced.outlet)
     telemetry = Telemetry(traced, share)
     atexit.register(telemetry.stop)

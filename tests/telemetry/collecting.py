@@ -191,10 +191,12 @@ COLLECTORS: Mapping[str, Callable[[], AbstractContextManager[Collector]]] = {
 
 
 @contextmanager
-def recording(otlp: str = "", sink: Memory | None = None) -> Generator[tuple[Telemetry, Memory]]:
+def recording(
+    otlp: str = "", sink: Memory | None = None, content: str = "redacted"
+) -> Generator[tuple[Telemetry, Memory]]:
     """Telemetry of a client process, into memory."""
     memory = sink or Memory()
-    telemetry = start(load(trace=True, otlp_endpoint=otlp), "test", memory)
+    telemetry = start(load(trace=True, otlp_endpoint=otlp, trace_content=content), "test", memory)
     try:
         yield telemetry, memory
     finally:

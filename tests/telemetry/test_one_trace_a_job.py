@@ -266,3 +266,23 @@ def test_spans_of_none_are_all_the_same_nothing() -> None:
         call.answer({})
         root.fail(Kind.UNHANDLED, "no")
     assert root is call
+
+
+@pytest.mark.parametrize("content", ["redacted", "none"])
+def test_what_was_asked_and_answered_is_left_out_where_none_of_it_is_wanted(content: str) -> None:
+    with collector() as received, recording(received.url, content=content) as (telemetry, memory):
+        job_id, spans, said = new_job(), telemetry.spans, "Zebra"
+        with spans.open_job(job_id, "trip"), spans.step(job_id, "a", "a", number=1, total=1, attempt=1) as step:
+            step.event(Happening.DECIDED, decision=said)
+            step.asks([said])
+            with spans.tool(job_id, "a.b", {"q": said}, key="k") as call:
+                call.set(names.ANSWERS, said)
+                call.answer({"found": said})
+            with spans.model(job_id, "m", [said], max_tokens=1, key="l") as chat:
+                chat.set(names.OUTPUT_MESSAGES, said)
+            assert telemetry.flush()  # with the step's span as it stands
+        assert telemetry.flush()
+        for everything in (b"".join(memory.jobs[job_id]), received.raw):
+            assert (everything.count(said.encode()) >= 7) is (content == "redacted")
+            assert (everything.count(said.encode()) == 0) is (content == "none")
+            assert all(word in everything for word in (b"execute_tool a.b", b"chat m", b"surefoot.asked", b"questions"))
