@@ -1,13 +1,15 @@
 """The tool servers: an `mcp.json` as Claude Desktop, Cursor and VS Code use it, plus a `surefoot` block a server."""
 
 import json
+import os
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from fnmatch import fnmatchcase
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, cast
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import structlog
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator, model_validator
@@ -23,10 +25,25 @@ EXPANDED = frozenset({"command", "args", "env", "cwd", "url", "headers"})
 """Only values under these names are filled in from the environment."""
 RULES = ("effects", "lookup", "price_usd", "digests", "approve")
 """The fields of a `surefoot` block that name tools."""
-SECRET_NAME = re.compile(r"(?i)pass|secret|token|key|auth|cookie|credential|signature|bearer|jwt")
+SECRET_WORDS = frozenset(
+    {"password", "passwd", "pass", "pwd", "passphrase", "passcode", "secret", "token", "key", "auth", "authorization"}
+    | {"credential", "cookie", "signature", "bearer", "jwt", "pat", "pin", "otp"}
+)
+SECRET_JOINED = re.compile(r"password|passwd|passphrase|secret|credential|apikey|accesskey|privatekey|authtoken")
+NO_SECRET = frozenset(
+    {"type", "method", "mode", "scheme", "algorithm", "url", "uri", "endpoint", "host", "port", "domain", "realm"}
+    | {"region", "name", "user", "username", "file", "path", "dir", "ttl", "ms", "seconds", "size", "version"}
+    | {"provider", "issuer", "audience", "scope", "enabled"}
+)
+"""A name that ends in one of these is of something about a secret: AUTH_TYPE, TOKEN_URL."""
 SHORTEST_SECRET = 8
+REDACTED = "[redacted]"
 OUR_HEADERS = frozenset({"accept", "authorization", "connection", "content-length", "content-type", "host"})
 """Headers that carry the request itself: a deduplication key there would break it."""
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_SCHEME = re.compile(r"(?i)^(?:bearer|basic|token)\s+")
+_LOGIN = re.compile(r"://[^\s/:@]*:([^\s/@]+)@")
+
 
 Name = Annotated[str, StringConstraints(min_length=1)]
 HeaderName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9!#$%&'*+.^_`|~-]+$")]
@@ -98,27 +115,50 @@ class ServerConfig(BaseModel):
     disabled: bool = False
     surefoot: Extras = Field(default_factory=lambda: Extras.model_validate({}))
 
-    @property
-    def given(self) -> dict[str, str]:
-        """What it signs in with may be among these, by name: its environment, headers, arguments and URL."""
-        headers = {name: value.removeprefix("Bearer ") for name, value in self.headers.items()}
-        options = {name: value for name, _, value in (each.partition("=") for each in self.args)}
-        url = urlsplit(self.url or "")
-        words = dict(zip(self.args, self.args[1:], strict=False))
-        return {**words, **options, **self.env, **headers, **dict(parse_qsl(url.query)), "password": url.password or ""}
+    @cached_property
+    def secrets(self) -> frozenset[str]:
+        """What it was given to sign in with: what is named so, and is not short, a number or a path of this machine."""
+        values = {_SCHEME.sub("", value.strip()) for name, value in self._given() if _is_secret(name)}
+        return frozenset(value for value in values if len(value) >= SHORTEST_SECRET and not _is_plain(value))
+
+    def _given(self) -> Iterator[tuple[str, str]]:
+        """Its environment, headers, arguments and URL, by name."""
+        yield from self.env.items()
+        yield from self.headers.items()
+        yield from parse_qsl(urlsplit(self.url or "").query)
+        for word in self.args:
+            yield from ((name, value) for name, _, value in (word.partition("="), word.partition(":")))
+        for option, value in pairwise(self.args):
+            if option.startswith("-") and "=" not in option and not value.startswith("--"):
+                yield option, value
+        for text in (self.url or "", *self.args, *self.env.values()):
+            yield from (("password", unquote(password)) for password in _LOGIN.findall(text))
 
     @cached_property
-    def _secrets(self) -> tuple[bytes, ...]:
-        given = self.given.items()
-        secrets = [text for name, text in given if len(text) >= SHORTEST_SECRET and SECRET_NAME.search(name)]
-        return tuple(json.dumps(secret, ensure_ascii=False)[1:-1].encode() for secret in secrets)
+    def _forms(self) -> tuple[str, ...]:
+        """Each secret as it is, and as JSON and URLs say it; the longest first: one may be the beginning of another."""
+        forms: set[str] = set()
+        for secret in self.secrets:
+            forms |= {secret, quote(secret, safe="", errors="replace"), _escaped(secret), json.dumps(secret)[1:-1]}
+        return tuple(sorted(forms, key=lambda form: (-len(form), form)))
 
-    def hide(self, said: bytes) -> bytes:
-        """What this server says, as JSON or in words, without what it was given to sign in with: that is for nobody."""
-        for secret in self._secrets:
-            if secret in said:
-                said = said.replace(secret, b"[redacted]")
-        return said
+    @cached_property
+    def _escaped_forms(self) -> tuple[bytes, ...]:
+        return tuple(_escaped(form).encode(errors="replace") for form in self._forms)
+
+    def repeated(self, said: bytes) -> bool:
+        """Whether what this server says, as JSON, repeats any of its secrets."""
+        return any(form in said for form in self._escaped_forms)
+
+    def hide(self, said: Any) -> Any:
+        """What this server says without its secrets, which are for nobody: they are taken out of texts and names."""
+        if isinstance(said, str):
+            for form in self._forms:
+                said = said.replace(form, REDACTED)
+            return said
+        if isinstance(said, dict):
+            return {self.hide(name): self.hide(value) for name, value in cast("dict[str, Any]", said).items()}
+        return [self.hide(each) for each in cast("list[Any]", said)] if isinstance(said, list) else said
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:
@@ -134,6 +174,22 @@ class ServerConfig(BaseModel):
         if self.surefoot.key.header and not self.url:
             raise ValueError("surefoot.key.header needs a url: other servers have no headers")
         return self
+
+
+def _is_secret(name: str) -> bool:
+    words = [word.lower() for word in re.split(r"[^A-Za-z0-9]+", _CAMEL.sub("_", name)) if word]
+    if not words or words[-1] in NO_SECRET:
+        return False
+    singular = {word.removesuffix("s") for word in words}
+    return bool(SECRET_WORDS & {*words, *singular}) or bool(SECRET_JOINED.search("".join(words)))
+
+
+def _is_plain(value: str) -> bool:
+    return value.isdigit() or ("/" in value and os.path.exists(value))  # noqa: PTH110 - Path.exists raises at a name that is too long
+
+
+def _escaped(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]
 
 
 def _check_url(url: str) -> None:

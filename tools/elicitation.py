@@ -6,7 +6,7 @@ anything but text, and its schema may describe a flat form and nothing else.
 
 import json
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, cast
 
 from mcp.types import (
@@ -38,11 +38,16 @@ class _Unusable(Exception):
     """What it asks cannot be asked; the message says what."""
 
 
-def asked(tool: Tool, result: InputRequiredResult, way: Way) -> NeedsInput | Rejected | CutOff:
-    """What the tool asks; or why nobody can be asked that, or that it is more than this call may bring."""
+def asked(
+    tool: Tool, result: InputRequiredResult, way: Way, hide: Callable[[Any], Any]
+) -> NeedsInput | Rejected | CutOff:
+    """What the tool asks; or why nobody can be asked that, or that it is more than this call may bring.
+
+    `hide`: takes out what its server was given to sign in with.
+    """
     try:
         _check_state(result.request_state or "", tool.most_bytes)
-        questions = _questions(result.input_requests or {})
+        questions = hide(_questions(result.input_requests or {}))
     except _Unusable as error:
         return Rejected(tool.name, f"it asks for input, and nobody can be asked: {error}")
     needs = NeedsInput(tool.name, questions, result.request_state)

@@ -16,7 +16,7 @@ from mcp.types import (
 )
 from mcp.types import Tool as ListedTool
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
 from tools.catalogue import Catalogue, pages
 from tools.config import ServerConfig
@@ -80,7 +80,7 @@ class RemoteServer:
         try:
             yield
         except ToolFailure as error:
-            error.args = (self._config.hide(str(error).encode(errors="replace")).decode(),)
+            error.args = (self._config.hide(str(error)).encode(errors="replace").decode(),)
             raise
 
     async def _sent(self, tool: Tool, request: CallToolRequest, way: Way) -> Any:
@@ -193,10 +193,11 @@ def _request(tool: Tool, arguments: dict[str, Any], way: Way) -> CallToolRequest
 def _answer(tool: Tool, result: Result, way: Way, config: ServerConfig) -> Any:
     """What a specialist gets of a result."""
     if isinstance(result, InputRequiredResult):
-        raise asked(tool, result, way)
+        raise asked(tool, result, way, config.hide)
     texts = [block.text for block in result.content if block.type == "text"]
     if result.is_error:
-        raise Rejected(tool.name, "\n".join(texts)[:SHOWN_CHARACTERS] or "the tool reported an error without a word")
+        why = config.hide("\n".join(texts))[:SHOWN_CHARACTERS]
+        raise Rejected(tool.name, why or "the tool reported an error without a word")
     if tool.output_schema is not None:
         assert not isinstance(tool.answers, InvalidSchema)
         if problems := tool.answers.problems(result.structured_content):
@@ -209,5 +210,4 @@ def _answer(tool: Tool, result: Result, way: Way, config: ServerConfig) -> Any:
     if (size := len(said)) > (way.most_bytes or tool.most_bytes):
         why = f"its answer has {size:,} bytes, more than {tool.most_bytes:,} (SUREFOOT_ANSWER_BYTES)"
         raise tool.too_large(way, why)
-    discreet = config.hide(said)
-    return answer if discreet is said else from_json(discreet)
+    return config.hide(answer) if config.repeated(said) else answer

@@ -12,5 +12,5 @@ def tool_config(settings: Settings) -> ToolConfig:
         return ToolConfig()
     config = load(path)
     for server in config.servers.values():
-        know(server.given)
+        know({f"secret {number}": secret for number, secret in enumerate(server.secrets)})
     return config

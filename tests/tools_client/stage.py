@@ -121,10 +121,10 @@ class Raw:
         self.url = ""
 
     @asynccontextmanager
-    async def serving(self, **extras: Any) -> AsyncGenerator[ToolServers]:
+    async def serving(self, headers: Mapping[str, str] | None = None, **extras: Any) -> AsyncGenerator[ToolServers]:
         serving = await asyncio.start_server(self._connected, "127.0.0.1", 0)
         self.url = f"http://127.0.0.1:{serving.sockets[0].getsockname()[1]}/mcp"
-        entry = {"url": self.url, "surefoot": {"protocol": MODERN, **extras}}
+        entry = {"url": self.url, "headers": headers or {}, "surefoot": {"protocol": MODERN, **extras}}
         async with serving, servers({"raw": entry}) as tools:
             yield tools
 

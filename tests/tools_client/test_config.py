@@ -3,10 +3,11 @@
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 
-from tools.config import InvalidToolConfig, load
+from tools.config import InvalidToolConfig, ServerConfig, load
 from tools.effects import Effect, classify
 
 
@@ -110,6 +111,73 @@ def test_all_mistakes_are_named_at_once_and_no_secret(tmp_path: Path) -> None:
         load(written(tmp_path, entries))
     assert all(f"server {name!r}" in str(caught.value) for name in "abc")
     assert "secret-token" not in str(caught.value)
+
+
+def server(**entry: Any) -> ServerConfig:
+    return ServerConfig.model_validate({"command": "x", **entry} if "url" not in entry else entry)
+
+
+@pytest.mark.parametrize(
+    ("entry", "secrets"),
+    [
+        (
+            {"args": ["--token", "Zq81hunter2", "--api-key=Zq82hunter2=", "--verbose-output"]},
+            "Zq81hunter2 Zq82hunter2=",
+        ),
+        ({"args": ["https://x", "--header", "Authorization: Bearer Zq81hunter2"]}, "Zq81hunter2"),
+        ({"args": ["--header=Authorization:Bearer Zq81hunter2", "--port", "12345678"]}, "Zq81hunter2"),
+        (
+            {"args": ["--apiToken=Zq81hunter2", "serve-everything"], "env": {"dbPass": "/Zq" * 2_000}},
+            "Zq81hunter2 " + "/Zq" * 2_000,
+        ),
+        ({"args": ["--password", "--verbose-output", "--name=Zq81hunter2"]}, ""),
+        (
+            {"args": ["postgres://me:Zq81hun%2Fter@h/db"], "env": {"DB_URL": "mysql://me:Zq82hunter@h"}},
+            "Zq81hun/ter Zq82hunter",
+        ),
+        (
+            {"env": {"DB_PASS": "Zq81hunter", "OPENAI_KEY": "Zq82hunter", "PGPASSWORD": "Zq83hunter"}},
+            "Zq81hunter Zq82hunter Zq83hunter",
+        ),
+        ({"env": {"TOKEN_TTL_MS": "86400000", "SECRET_NUMBER": "86400000", "SECRET_KEY_FILE": "/run/secrets/key"}}, ""),
+        (
+            {
+                "env": {
+                    "AUTHOR": "somebody",
+                    "KEYCLOAK_REALM": "employees",
+                    "COMPASS": "northwest",
+                    "KEYS_DIR": "/a/b/c/d",
+                }
+            },
+            "",
+        ),
+        ({"env": {"AUTH_TYPE": "service_account", "TOKEN_URL": "https://x/token", "SHORT_TOKEN": "guest"}}, ""),
+        ({"env": {"GOOGLE_APPLICATION_CREDENTIALS": __file__}}, ""),
+        (
+            {"url": "https://me:Zq81hunter@x/?access_token=Zq82hunter", "headers": {"token": "Zq83hunter"}},
+            "Zq81hunter Zq82hunter Zq83hunter",
+        ),
+    ],
+)
+def test_what_a_server_signs_in_with_is_known_by_the_words_of_its_name(entry: dict[str, Any], secrets: str) -> None:
+    assert server(**entry).secrets == set(secrets.split())
+
+
+@pytest.mark.parametrize("secret", ['Zq"81hunter', "Zq\\81hunter", "Zqé/81+hunter", "n81hunter", "Zq\udcff1hunter"])
+def test_it_is_taken_out_of_texts_however_they_say_it_and_out_of_nothing_else(secret: str) -> None:
+    config = server(env={"TOKEN": secret, "OLD_TOKEN": secret + "again", "KEY": "86400000"})
+    once = {"a": [f"\\{secret}, {secret}again", {secret: 1}], "n": 2864000001, "x": None}
+    told = {
+        **once,
+        "json": json.dumps(once),
+        "url": f"?t={quote(secret, errors='replace', safe='')}",
+        "said": json.dumps(secret),
+    }
+    hidden = config.hide(told)
+    assert "hunter" not in repr(hidden)
+    assert hidden["a"] == ["\\[redacted], [redacted]", {"[redacted]": 1}]
+    assert json.loads(hidden["json"])["n"] == hidden["n"] == 2864000001
+    assert hidden["x"] is None
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -45,7 +45,8 @@ async def ask(requests: dict[str, Any] | None, state: str | None = "s", **option
 async def understood(result: InputRequiredResult, most_bytes: int | None = None) -> Exception:
     """What is made of a result, whoever let it through, where a call may bring so much."""
     async with Raw(nobody).serving() as tools:
-        return asked(await tools.find("raw.act", ALL), result, Way("j.s:1", 1.0, most_bytes=most_bytes))
+        way = Way("j.s:1", 1.0, most_bytes=most_bytes)
+        return asked(await tools.find("raw.act", ALL), result, way, lambda said: said)
 
 
 async def nobody(received: dict[str, Any], headers: Any, writer: asyncio.StreamWriter) -> None:
@@ -66,6 +67,18 @@ async def test_forms_and_pages_are_passed_on_closed_and_without_what_steers_a_te
         {"key": "f", "message": "a\nb\ufffd[31m\ufffd\ufffd", "schema": {**schema, "additionalProperties": False}},
         {"key": "p", "message": "Sign", "url": "https://x.example/?a=b"},
     ]
+
+
+async def test_what_a_server_signs_in_with_is_in_no_question() -> None:
+    secret = "Zq81hunter2"
+    requests = {"f": form(CITY | {"title": secret}, f"use {secret}"), "p": page(f"https://x.example/?t={secret}")}
+    told = await ask(requests, f"state {secret}", headers={"Authorization": f"Bearer {secret}"})
+    assert told.questions == [
+        {"key": "f", "message": "use [redacted]", "schema": told.questions[0]["schema"]},
+        {"key": "p", "message": "Sign", "url": "https://x.example/?t=[redacted]"},
+    ]
+    assert told.questions[0]["schema"]["title"] == "[redacted]"
+    assert told.request_state == f"state {secret}"  # for the server itself, as it came
 
 
 async def test_a_state_alone_asks_nothing() -> None:

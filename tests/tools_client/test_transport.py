@@ -268,3 +268,21 @@ def test_retry_after_may_be_a_number_or_a_date() -> None:
     assert retry_after_s("999999999") == 3_600.0
     for none in ("soon", "-1", "1.5", "٣", "", None):
         assert retry_after_s(none) is None
+
+
+async def test_what_a_server_signs_in_with_is_in_no_text_that_it_says_and_numbers_stay() -> None:
+    async def reply(asked: dict[str, Any], headers: Headers, writer: asyncio.StreamWriter) -> None:
+        refuses, said = bool(asked["params"]["arguments"]), f"{'x' * 1_975} you sent {headers['authorization']}"
+        told = {"n": 2864000001, "said": [said], "json": json.dumps({"sent": headers["authorization"]})}
+        content = [{"type": "text", "text": said}]  # of a refusal 2,000 characters are kept, half of the secret
+        whole = {"content": content, "structuredContent": told, "isError": refuses, "resultType": "complete"}
+        await answer(writer, result(asked, whole))
+
+    async with Raw(reply).serving({"Authorization": 'Bearer Zq"81\\hunter2', "X-Token": "86400000"}) as tools:
+        told = await call(tools, "raw.act")
+        with pytest.raises(Rejected) as refused:
+            await call(tools, "raw.act", refuse=True)
+    assert (told["n"], told["said"][0][-17:]) == (2864000001, "Bearer [redacted]")
+    assert json.loads(told["json"]) == {"sent": "Bearer [redacted]"}
+    assert str(refused.value).endswith("Bearer [redacte")
+    assert "Zq" not in str(refused.value) + str(told)
