@@ -75,7 +75,7 @@ class Workshop:
             ended = await run.execute()
         finally:
             if self.meter.seen:
-                with within(job_id):
+                with within(job_id, traced=self.telemetry.spans.traces(job_id)):
                     self.meter.attempt(run.claim, ended.how, began)
             if run.claim.answer == "CLAIMED":
                 _say(run, ended, began)

@@ -20,7 +20,7 @@ from opentelemetry.trace import Link, NonRecordingSpan, SpanContext, Status, Sta
 from orchestrator.telemetry import names
 from orchestrator.telemetry.names import Happening, Kind, Outcome, Stage
 from orchestrator.telemetry.redaction import as_text, redact_text
-from orchestrator.telemetry.sampling import new_job
+from orchestrator.telemetry.sampling import new_job, sampled
 
 ROOT_OF: ContextVar[str] = ContextVar("surefoot_root_of", default="")
 """The job whose root span is being started; the generator of ids (`provider.py`) reads it."""
@@ -45,10 +45,10 @@ def unrecorded() -> Generator[None]:
 
 
 @contextmanager
-def within(job_id: str) -> Generator[None]:
-    """Whatever is measured inside carries the job's id, as its trace's, where the destination knows exemplars."""
+def within(job_id: str, *, traced: bool = True) -> Generator[None]:
+    """Whatever is measured inside leads to the job's trace, if it is traced, where the destination knows exemplars."""
     here = trace.get_current_span().get_span_context().trace_id == int(job_id, 16)
-    token = otel_context.attach(otel_context.get_current() if here else _under_root(job_id))
+    token = otel_context.attach(otel_context.get_current() if here else _under_root(job_id, TraceFlags(traced)))
     try:
         yield
     finally:
@@ -111,8 +111,7 @@ class Span:
     def fail(self, kind: str, message: str, outcome: Outcome = Outcome.FAILED) -> None:
         """Say that it failed, what kind of failure it was (one of `names.Kind`) and why."""
         if self._span is not None:
-            self._judged = True
-            self._span.set_attribute(names.OUTCOME, outcome.value)
+            self.end_as(outcome)
             self._span.set_attribute(names.ERROR_TYPE, str(kind))
             self._span.set_status(Status(StatusCode.ERROR, redact_text(message)))
 
@@ -144,9 +143,8 @@ class Span:
             return
         assert self._span is not None
         self._span.record_exception(error)
-        self.fail(
-            Kind.TIMEOUT if isinstance(error, TimeoutError) else Kind.UNHANDLED, f"{type(error).__name__}: {error}"
-        )
+        kind = Kind.TIMEOUT if isinstance(error, TimeoutError) else Kind.UNHANDLED
+        self.fail(kind, f"{type(error).__name__}: {error}")
 
 
 NOTHING: Final = Span(None)
@@ -171,6 +169,10 @@ class Spans:
     def on(self) -> bool:
         """Whether spans are recorded."""
         return self._tracer is not None
+
+    def traces(self, job_id: str) -> bool:
+        """Whether this job is traced as a whole."""
+        return self.on and sampled(int(job_id, 16), self._share)
 
     def new_job(self) -> str:
         """A new job's id, which says whether it is sampled."""
@@ -273,8 +275,8 @@ class Spans:
         return Span(self._tracer.start_span(f"{names.CHAT} {model}", context=_within(job_id), attributes=attributes))
 
 
-def _root(job_id: str) -> SpanContext:
-    return SpanContext(int(job_id, 16), int(job_id[16:], 16), is_remote=True, trace_flags=SAMPLED)
+def _root(job_id: str, flags: TraceFlags = SAMPLED) -> SpanContext:
+    return SpanContext(int(job_id, 16), int(job_id[16:], 16), is_remote=True, trace_flags=flags)
 
 
 def _attempt(job_id: str, step: str, fence: str) -> int:
@@ -293,5 +295,5 @@ def _within(job_id: str) -> Context | None:
     return _under_root(job_id)
 
 
-def _under_root(job_id: str) -> Context:
-    return trace.set_span_in_context(NonRecordingSpan(_root(job_id)), Context())
+def _under_root(job_id: str, flags: TraceFlags = SAMPLED) -> Context:
+    return trace.set_span_in_context(NonRecordingSpan(_root(job_id, flags)), Context())

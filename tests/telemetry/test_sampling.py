@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import get_current_span
 
 from orchestrator.settings import InvalidSettings, load
 from orchestrator.telemetry import Spans, Telemetry, names, start
@@ -15,6 +16,7 @@ from orchestrator.telemetry.export import destinations, of_a_job
 from orchestrator.telemetry.names import Kind, Outcome
 from orchestrator.telemetry.provider import Provider
 from orchestrator.telemetry.sampling import MOST_HELD, new_job, sampled
+from orchestrator.telemetry.spans import within
 from tests.telemetry.collecting import Memory
 
 SHARES = (0.0, 0.01, 0.1, 0.5, 0.9, 1.0)
@@ -123,6 +125,15 @@ def test_of_an_endless_attempt_the_newest_spans_are_held_without_orphans(worker:
     trace = memory.trace(job_id)
     assert len(trace.nodes) == MOST_HELD + 1
     assert not any(node.orphan for node in trace.nodes)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.0])
+def test_what_is_measured_leads_only_to_traces_that_exist(share: float) -> None:
+    spans, job_id = Spans(Provider(share).get_tracer("t"), share), uuid.uuid4().hex
+    assert (spans.traces(job_id), Spans(None).traces(job_id)) == (share == 1.0, False)
+    with within(job_id, traced=spans.traces(job_id)):
+        around = get_current_span().get_span_context()
+    assert (around.trace_id, around.trace_flags.sampled) == (int(job_id, 16), share == 1.0)
 
 
 def test_a_program_that_submits_records_nothing_of_a_job_that_is_not_sampled() -> None:
