@@ -130,7 +130,7 @@ def budget_answers(record: JobRecord, budget: Budget) -> dict[str, Any]:
 
 
 def only_more(spend: Spend, budget: Budget) -> None:
-    """Whether a budget only raises ceilings: what a job under way holds may be spent at any moment.
+    """Refuse a budget that does not only raise ceilings: what a job under way holds may be spent at any moment.
 
     Raises:
         InvalidRequest: it lowers one, brings a new one, or gives a new time, which begins when a failed job is resumed.
@@ -140,7 +140,7 @@ def only_more(spend: Spend, budget: Budget) -> None:
     for kind, top in budget.ceilings().items():
         ceiling = spend.of(kind).ceiling
         if top != UNLIMITED and (ceiling is None or top < ceiling):
-            has = "no such ceiling" if ceiling is None else f"{figure(kind, ceiling)}"
+            has = "no such ceiling" if ceiling is None else figure(kind, ceiling)
             raise InvalidRequest(
                 f"budget {named(kind)}: this job is under way and can only be given more; it has {has}"
             )

@@ -44,9 +44,8 @@ class Canvas:
         self, job_id: str, step: str, specialist: str, traceparent: str, queue: str = "", shown: str = ""
     ) -> Signature:
         """One step's task; `shown` is what Flower shows as its arguments."""
-        profile = catalogue.profiles.get(
-            specialist
-        )  # one this process does not know: its own queue, else the sweeper helps
+        # one that this process does not know: its own queue, else the sweeper helps
+        profile = catalogue.profiles.get(specialist)
         queue = queue or keys.queue(profile.queue if profile else specialist)
         self._know(queue)
         return self._app.signature(

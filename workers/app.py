@@ -106,13 +106,10 @@ steps["consumer"].add(Acknowledging)
 @signals.setup_logging.connect
 def _log(**_: Any) -> None:
     configure(settings, "surefoot-worker")
-    app.log.redirect_stdouts(
-        "WARNING"
-    )  # what specialists print is a line of the log, with its step and without secrets
-    for chatty in (
-        "celery.worker.strategy",
-        "celery.app.trace",
-    ):  # two lines a step: the record and the trace have them
+    # what specialists print is a line of the log, with its step and without secrets
+    app.log.redirect_stdouts("WARNING")
+    # two lines a step: the record and the trace have them
+    for chatty in ("celery.worker.strategy", "celery.app.trace"):
         logging.getLogger(chatty).setLevel("INFO" if settings.log_level == "DEBUG" else "WARNING")
 
 

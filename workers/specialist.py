@@ -1,8 +1,10 @@
 """The decorator that makes a coroutine function a specialist."""
 
 import inspect
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import cached_property
 from types import MappingProxyType
 from typing import Any, get_type_hints
@@ -15,6 +17,8 @@ from orchestrator.patterns import KINDS
 from orchestrator.workflow import ACCEPTED, Approve, Diverged, Profile, catalogue
 
 Perform = Callable[..., Awaitable[Any]]
+WILD = re.compile(r"[*?[\]]")
+"""What makes a name a glob."""
 
 
 @dataclass(frozen=True)
@@ -94,12 +98,11 @@ def _entered(given: Profile, perform: Perform) -> Perform:
 
 
 def _meet(one: str, other: str) -> bool:
-    """Whether a name may fit both globs: a rule that can hold for no tool is a mistake."""
-    if one[:1] == "*":
-        return _meet(one[1:], other) or (other != "" and _meet(one, other[1:]))
-    if other[:1] == "*" or not one or not other:
-        return _meet(other, one) if other[:1] == "*" else one == other
-    return "[" in one[0] + other[0] or ((one[0] == other[0] or "?" in one[0] + other[0]) and _meet(one[1:], other[1:]))
+    """Whether a name may fit both, of two globs as far as their ends tell: a rule for no tool at all is a mistake."""
+    if not (WILD.search(one) and WILD.search(other)):
+        return fnmatchcase(one, other) or fnmatchcase(other, one)
+    (head, *_, tail), (begin, *_, end) = WILD.split(one), WILD.split(other)
+    return (head.startswith(begin) or begin.startswith(head)) and (tail.endswith(end) or end.endswith(tail))
 
 
 def _about(perform: Perform) -> str:

@@ -85,9 +85,8 @@ class UndoJournal(Journal):
                     doubt = Doubt(step, past.number, past.sends, past.at_ms, tool, arguments, known_by)
                     return await self._told_of(doubt, tool.lookup, span)
                 span.set(names.EFFECT, tool.effect.value)
-                pin = self._pin(
-                    tool, by_model=False
-                )  # noted: what may have been sent is followed, whatever its tool is
+                # noted: what may have been sent is followed, whatever its tool is
+                pin = self._pin(tool, by_model=False)
                 begun = await self._record.begin(call, self._cost(tool), tool.effect.value, span, pin)
                 answer = await sent(self._record, tool, arguments, call, begun, timeout_s, key)
             except (Unavailable, OutcomeUnknown) as error:

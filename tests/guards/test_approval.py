@@ -123,6 +123,7 @@ def test_always_means_each_call_and_a_yes_is_not_used_twice(play: Guarded) -> No
         (["bank.*", "a.b"], "*", True), (["*.wire"], "bank.*", True), (["a*z"], "*b*", True),
         (["b[a-n]nk.*"], "bank.*", True),
         (["bank.*"], "bnak.wire", False), (["bank.*"], "bnak.*", False), (["bank.wire"], "bank.wyre", False),
+        (["*.pay"], "bank.*wire", False), (["*a" * 40], "*b" * 40, False),
         (["*.wire"], "bank.pay", False), (["bank.wire"], "bank.wire?", False), ([], "*", False),
     ],
 )  # fmt: skip
