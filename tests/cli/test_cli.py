@@ -202,8 +202,15 @@ def test_the_trip_comes_to_the_same_in_every_pattern(
     monkeypatch.setattr(bench, "machine", this_one)
     bench.bench(jobs=1, as_json=True)
     costs = {cost["pattern"]: cost for cost in json.loads(capsys.readouterr().out)}
+    bench.bench(jobs=1, as_json=False)
     door.close()
 
+    heads, *rows = [re.split(r"  +", line.strip()) for line in capsys.readouterr().out.splitlines()]
+    assert heads == ["pattern", "steps", "tool calls", "tokens", "USD", "seconds", "itinerary"]
+    assert [row[:5] + row[6:] for row in rows] == [
+        [name, *(f"{cost[part]:g}" for part in ("steps", "tool_calls", "tokens", "usd")), "equal"]
+        for name, cost in costs.items()
+    ]
     assert {name: (cost["steps"], cost["tool_calls"], cost["equal"]) for name, cost in costs.items()} == {
         "router": (10, 14, True),
         "specialists": (9, 14, True),

@@ -267,23 +267,17 @@ Workflow(
 Workflow("beside-itself", request=Wish, plan=Router(["air"], decide=lambda _: Routing.to("nowhere"), fallback="air"))
 Workflow("wordless", request=Wish, plan=Router(["air"], decide=lambda _: "air", fallback="air"))  # type: ignore[arg-type]
 
-# The same work in all four, with a place to wait in the first half and one in the second ----------------------------
+# The same work in all four: one step after the other, each of which waits to be let pass -----------------------------
 
-HALTING = ("air", "halt", "bed")
-WAY = Plan(
-    [
-        Step("air"),
-        Step("halt", arguments={"place": 1}, after=["air"]),
-        Step("bed", after=["halt"]),
-        Step("halt", "halt-2", after=["bed"], arguments={"place": 2}),
-    ]
-)
-Workflow("halting-plain", request=Wish, plan=lambda _: Plan([*WAY.steps, Step("sum", after=["halt-2"])]))
+PLACES = {"halt": 1, "halt-2": 2, "halt-3": 3, "halt-4": 4}
+BEFORE = {"halt-2": ["halt"], "halt-3": ["halt-2"], "halt-4": ["halt-3"]}
+WAY = Plan(Step("halt", name, BEFORE.get(name, ()), {"place": place}) for name, place in PLACES.items())
+Workflow("halting-plain", request=Wish, plan=lambda _: Plan([*WAY.steps, Step("sum", after=["halt-4"])]))
 Workflow(
     "halting-router", request=Wish, plan=Router({"way": WAY}, decide=by_model(Routing), fallback="way", join="sum")
 )
-Workflow("halting-planner", request=Wish, plan=PlanExecuteSolve(HALTING, planner=by_model(Draft), solve="sum"))
-Workflow("halting-supervisor", request=Wish, plan=Supervisor(HALTING, decide=by_model(Next), join="sum"))
+Workflow("halting-planner", request=Wish, plan=PlanExecuteSolve(["halt"], planner=by_model(Draft), solve="sum"))
+Workflow("halting-supervisor", request=Wish, plan=Supervisor(["halt"], decide=by_model(Next), join="sum"))
 
 # A model decides --------------------------------------------------------------------------------------------------
 
