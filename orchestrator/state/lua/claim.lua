@@ -3,8 +3,9 @@
 -- out (finish); then a step is kept for each of the plan's last ones, which are not left out.
 -- ARGV job step lease_ms retention_s
 -- answers {CLAIMED, fence, attempt, number, total, ms left or -1, request, arguments, specialist, {dep, output, ...},
---   the fence of the claim before, if any, or '', ms since it was offered or -1, kinds of tools with a ceiling of their own, at_ceiling,
---   {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '', deps without output,
+--   the fence of the claim before, if any, or '', ms since it was offered or -1, kinds of tools with a ceiling of their own,
+--   at_ceiling, {used, ceiling} of steps if that is reached, 1 if nothing comes after it, why the job is finishing or '',
+--   deps without output,
 --   1 if 80 % of the steps are used now for the first time, tenant, 1 if an earlier attempt was counted}
 --   | DONE | HELD until | BLOCKED n | FOREIGN format (another version's: untouched) | DEAD no such step or job
 --   | {OVER or DEAD, why, number, total, tenant}: the step was still to be done, and is not

@@ -1,8 +1,10 @@
 -- commit: a step has ended: store its checkpoint, free what waited for it, perhaps grow the plan or end the job.
 -- ARGV job step fence outcome (succeeded | failed) output or error (JSON) retention_s reason (of a failure that no optional
---   step excuses; finish: left out at a ceiling, as the job's policy is, and the rest but the last is left out too) message growth (JSON or '') rollback (JSON list or '')
+--   step excuses; finish: left out at a ceiling, as the job's policy is, and the rest but the last is left out too) message
+--   growth (JSON or '') rollback (JSON list or '')
 -- answers {OK, status, {ready steps}, {their specialists}} | STALE state | DEAD why | REFUSED why (the growth is not possible)
--- Repeating it answers STALE, or DEAD where it ended the job; what it made ready is in the index `ready`, where the sweeper finds it.
+-- Repeating it answers STALE, or DEAD where it ended the job; what it made ready is in the index `ready`, where the sweeper
+-- finds it.
 -- USES clock moves settle offer plant held grow
 local job, step, outcome, at = ARGV[1], ARGV[2], ARGV[4], now()
 local key, p = OF.job .. job, ARGV[2] .. '.'

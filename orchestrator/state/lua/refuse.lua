@@ -4,7 +4,8 @@
 -- answers {LEFT, ms since the first refusal} | {FAILED} | {GIVE_UP}: to be undone, and the time is over
 --   | {NOTHING, state}: it runs elsewhere, has ended, or is not known
 -- A step whose lease ran out is nobody's: its holder, perhaps the only one that knew it, may be dead. Its time counts from there.
--- Repeating it answers LEFT until the time is over, then FAILED once, then NOTHING; or GIVE_UP until it is claimed. The sweeper enqueues it again meanwhile.
+-- Repeating it answers LEFT until the time is over, then FAILED once, then NOTHING; or GIVE_UP until it is claimed. The
+-- sweeper enqueues it again meanwhile.
 -- USES clock moves settle progress held
 local job, step, at = ARGV[1], ARGV[2], now()
 local key, p = OF.job .. job, ARGV[2] .. '.'
