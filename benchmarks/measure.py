@@ -3,7 +3,8 @@
 import os
 import threading
 from collections.abc import Iterable
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
@@ -77,7 +78,7 @@ def trees(roots: Iterable[int]) -> list[Process]:
     found = set(roots) & processes.keys()
     while more := {pid for pid, one in processes.items() if one.parent in found} - found:
         found |= more
-    return [processes[pid] for pid in found]
+    return [_finer(processes[pid]) for pid in found]
 
 
 def _process(folder: Path) -> Process | None:
@@ -87,6 +88,15 @@ def _process(folder: Path) -> Process | None:
         return None
     words = stat.rsplit(")", 1)[1].split()
     return Process(int(folder.name), int(words[1]), int(words[19]), (int(words[11]) + int(words[12])) / TICKS_A_SECOND)
+
+
+def _finer(process: Process) -> Process:
+    """With the scheduler's own count of its threads: nanoseconds, where a tick is 10 ms; but of those that live."""
+    spent_ns = 0
+    for thread in (PROC / str(process.pid)).glob("task/*/schedstat"):
+        with suppress(OSError):  # it has ended
+            spent_ns += int(thread.read_text().split()[0])
+    return replace(process, cpu_s=max(process.cpu_s, spent_ns / 1e9))
 
 
 def _pss_kb(pid: int) -> int:
