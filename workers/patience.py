@@ -18,11 +18,12 @@ class Patience:
 
     def __init__(self, app: Any) -> None:
         self._grace_s = float(GRACE_S if app is None else app.conf.get("surefoot_stop_s", GRACE_S))
-        self._signals, self._until = 0, float("inf")
+        self._signals, self._until = list[str](), float("inf")
         signals.worker_shutting_down.connect(self._on_signal)
 
-    def _on_signal(self, **_: Any) -> None:
-        self._signals += 1
+    def _on_signal(self, how: str = "", **_: Any) -> None:
+        """A second signal may come in the middle of the first one's handler: an addition would lose one of both."""
+        self._signals.append(how)
 
     def begin(self) -> None:
         """The stop begins, if it has not begun before."""
@@ -32,7 +33,7 @@ class Patience:
     @property
     def urgent(self) -> bool:
         """Whether somebody asked for an end now."""
-        return self._signals > 1 or state.should_terminate not in {None, False}
+        return len(self._signals) > 1 or state.should_terminate not in {None, False}
 
     @property
     def over(self) -> bool:

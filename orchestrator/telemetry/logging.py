@@ -82,6 +82,8 @@ def _take_over(root: logging.Logger, sink: logging.Handler, level: str) -> None:
         logger = logging.getLogger(name)
         logger.propagate = True
         logger.handlers.clear()
+        if name not in QUIET:
+            logger.setLevel(logging.NOTSET)
 
 
 class _Sent:
