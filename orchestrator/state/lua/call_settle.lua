@@ -26,7 +26,7 @@ charge(job, f[2], actual)
 redis.call('ZREM', INDEX.begun, job .. '.' .. step .. ':' .. ARGV[4])
 local state = ARGV[5] == 'unsent' and f[5] and f[6] ~= 'unsafe' and 'unknown' or ARGV[5]
 redis.call('HSET', key, n .. 'state', state, n .. 'held', '', n .. 'out', ARGV[6])
-event(job, 'call', step, cjson.encode({tool = f[3], number = tonumber(ARGV[4]), outcome = state}))
+event(job, 'call', step, cjson.encode({tool = f[3], number = tonumber(ARGV[4]), outcome = ARGV[5]})) -- of this sending
 for kind, amount in each(f[2]) do reserved[kind] = amount end
 for kind, amount in each(actual) do
   if f[2] ~= '' and tonumber(amount) > tonumber(reserved[kind] or 0) then
