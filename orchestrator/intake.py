@@ -43,16 +43,16 @@ def json_text(what: str, value: Any, most_bytes: int) -> str:
         InvalidRequest: it is no JSON, or too large.
     """
     try:
-        text = encode(value)
-        as_it_is = to_json(value, inf_nan_mode="constants")
-        readable(text)
+        said = to_json(value, inf_nan_mode="constants")
+        text = readable(said.decode())
+        finite = text == encode(value) if b"NaN" in said or b"Infinity" in said else True  # a text may say so, too
     except ValueError as error:
         raise InvalidRequest(f"{what} is not JSON: {error}") from None
-    if text.encode() != as_it_is:
+    if not finite:
         raise InvalidRequest(f"{what} is not JSON: a number in it is not finite (NaN or infinite)")
-    if len(as_it_is) > most_bytes:
+    if len(said) > most_bytes:
         told = f"at most {most_bytes:,} are taken (SUREFOOT_REQUEST_BYTES)"
-        raise InvalidRequest(f"{what} has {len(as_it_is):,} bytes; {told}")
+        raise InvalidRequest(f"{what} has {len(said):,} bytes; {told}")
     return text
 
 

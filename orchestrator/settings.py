@@ -51,7 +51,7 @@ class Standard(BaseSettings):
         protocol = getattr(self, f"exporter_otlp_{signal}_protocol") or self.exporter_otlp_protocol
         url = own or self.exporter_otlp_endpoint
         if url and (not _URL.match(url) or protocol not in {"grpc", "http/protobuf"}):
-            what = f"{self._variable(signal)}={LOGIN.sub('//***@', repr(url))}, with the protocol {protocol!r}"
+            what = f"{self._variable(signal)}={shown(url)}, with the protocol {protocol!r}"
             raise InvalidSettings(f"{what}: a URL by grpc or http/protobuf is wanted")
         if protocol == "grpc":
             return re.sub("^http", "grpc", url)
@@ -66,8 +66,13 @@ class Standard(BaseSettings):
         return f"OTEL_EXPORTER_OTLP_{signal.upper()}_ENDPOINT" if own else "OTEL_EXPORTER_OTLP_ENDPOINT"
 
 
-LOGIN = re.compile(r"//[^/]*@")
+_LOGIN = re.compile(r"//[^/]*@")
 _URL = re.compile("^(https?|grpcs?)://.+")
+
+
+def shown(value: object) -> str:
+    """What was set, as it is said again: without the login of a URL."""
+    return _LOGIN.sub("//***@", repr(value))
 
 
 def _intake(url: str, signal: Signal) -> str:
@@ -255,9 +260,9 @@ def _password(url: str) -> str:
 
 
 def _wrong(error: ErrorDetails) -> str:
-    """What is wrong with a variable; the login of a URL is not said again."""
+    """What is wrong with a variable."""
     name = "_".join(map(str, error["loc"])).upper()
-    return f"SUREFOOT_{name}={LOGIN.sub('//***@', repr(error['input']))}: {error['msg']}"
+    return f"SUREFOOT_{name}={shown(error['input'])}: {error['msg']}"
 
 
 def load(**overrides: Any) -> Settings:

@@ -51,7 +51,7 @@ class ToolServers:
             Rejected: not allowed, or no such server or tool.
             Unavailable: its server cannot be asked now.
         """
-        if not any(fnmatchcase(name, pattern) for pattern in allowed):
+        if not fits(name, allowed):
             raise Rejected(name, f"not in this specialist's tools: {', '.join(allowed) or 'none'}")
         server, _, short = name.partition(".")
         if server not in self._servers:
@@ -74,15 +74,9 @@ class ToolServers:
         Raises:
             ToolFailure: such a server cannot be asked.
         """
-
-        def fits(name: str) -> bool:
-            return all(any(fnmatchcase(name, pattern) for pattern in each) for each in patterns)
-
-        def may_fit(server: str) -> bool:
-            return all(any(fnmatchcase(server, pattern.partition(".")[0]) for pattern in each) for each in patterns)
-
-        listed = await self._listed(server for name, server in self._servers.items() if may_fit(name))
-        return [tool for tool in listed if fits(tool.name) and tool.known != ""]
+        of_servers = [[pattern.partition(".")[0] for pattern in each] for each in patterns]
+        listed = await self._listed(server for name, server in self._servers.items() if fits(name, *of_servers))
+        return [tool for tool in listed if fits(tool.name, *patterns) and tool.known != ""]
 
     async def _listed(self, servers: Iterable[Server]) -> list[Tool]:
         listed = await asyncio.gather(*(server.tools() for server in servers))
@@ -91,6 +85,11 @@ class ToolServers:
     async def close(self) -> None:
         """Leave all servers, side by side; those over stdio end. There is no way back."""
         await asyncio.gather(*(server.close() for server in self._servers.values()))
+
+
+def fits(name: str, *patterns: Sequence[str]) -> bool:
+    """Whether each of these lists of names or globs has a name."""
+    return all(any(fnmatchcase(name, pattern) for pattern in each) for each in patterns)
 
 
 def prepare(config: ToolConfig) -> None:

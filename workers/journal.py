@@ -1,7 +1,6 @@
 """The tool calls of one attempt: each numbered, journaled, budgeted, and sent with its deduplication key."""
 
 from collections.abc import Sequence
-from fnmatch import fnmatchcase
 from typing import Any
 
 from orchestrator.prices import Prices
@@ -12,7 +11,7 @@ from orchestrator.telemetry.redaction import as_text
 from orchestrator.workflow import Profile
 from tools.effects import Effect
 from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
-from tools.servers import Tool, ToolServers
+from tools.servers import Tool, ToolServers, fits
 from workers.approval import Approvals
 from workers.asking import Asking
 from workers.cost import cost_of
@@ -121,12 +120,7 @@ class Journal:
 
     async def used(self, patterns: Sequence[str]) -> list[str]:
         """The tools of this specialist that fit and that an earlier attempt has called."""
-        every = (self._profile.tools, patterns)
-        return [
-            tool
-            for tool in await self._replay.tools()
-            if all(any(fnmatchcase(tool, pattern) for pattern in each) for each in every)
-        ]
+        return [tool for tool in await self._replay.tools() if fits(tool, self._profile.tools, patterns)]
 
     async def _allowed(self, patterns: Sequence[str]) -> list[Tool]:
         try:

@@ -17,8 +17,6 @@ from tools.outcome import NeedsInput, OutcomeUnknown, Rejected, Unavailable
 
 MOST_TENANTS, OTHERS = 50, "(others)"
 """So many tenants have a label of their own in a process, the first that it meets; the rest count as one."""
-
-
 UNSEEN = nullcontext()
 
 

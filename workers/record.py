@@ -148,7 +148,7 @@ class Record:
         """Say in a call's span what goes wrong inside."""
         return Telling(self, span)
 
-    def tell(self, span: Span, error: BaseException | None) -> None:
+    def tell(self, span: Span, error: BaseException) -> None:
         """Say in a call's span that it ended with this."""
         if isinstance(error, Rejected):
             self.failed(span, Kind.REJECTED, str(error))

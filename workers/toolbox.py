@@ -11,6 +11,6 @@ def tool_config(settings: Settings) -> ToolConfig:
     if settings.mcp_config is None and not path.exists():
         return ToolConfig()
     config = load(path)
-    for server in config.servers.values():
-        know({f"secret {number}": secret for number, secret in enumerate(server.secrets)})
+    secrets = frozenset[str]().union(*(server.secrets for server in config.servers.values()))
+    know({f"secret {number}": secret for number, secret in enumerate(secrets)})
     return config

@@ -1,7 +1,5 @@
 """What models answered, kept for a while so that the very same request need not be paid again: off unless it is set."""
 
-import hashlib
-
 import structlog
 
 from orchestrator.errors import SurefootError
@@ -26,9 +24,8 @@ class ReplyCache:
     async def find(self, tenant: str, request: str) -> bytes:
         """What was answered to this request, as it was kept; empty where there is nothing."""
         try:
-            text = await self._scripts.client.command(
-                "GETRANGE", keys.FAMILIES["cache"] + _name(tenant, request), 0, LARGEST
-            )
+            name = keys.cached(keys.of_tenant(tenant, request))
+            text = await self._scripts.client.command("GETRANGE", name, 0, LARGEST)
         except (ReplyError, SurefootError) as error:
             log.warning("the cache of model answers cannot be read", error=str(error))
             return b""
@@ -39,11 +36,6 @@ class ReplyCache:
         if len(text.encode()) > LARGEST:
             return
         try:
-            await self._scripts.run("remember", _name(tenant, request), self._ttl_s, text)
+            await self._scripts.run("remember", keys.of_tenant(tenant, request), self._ttl_s, text)
         except (ReplyError, SurefootError) as error:  # Redis is full, say
             log.warning("a model's answer is not kept for others", error=str(error))
-
-
-def _name(tenant: str, request: str) -> str:
-    """A key for both, hashed, since tenants may be named anything."""
-    return hashlib.sha256(f"{len(tenant)}:{tenant}{request}".encode()).hexdigest()

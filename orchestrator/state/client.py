@@ -98,7 +98,7 @@ async def patiently(
             refusal = refused(error)
             if refusal is not None and patience_s < math.inf:
                 raise refusal from error
-            if refusal is None and (not str(error).startswith(BUSY) or time.monotonic() > end):
+            if lasting(error) or (refusal is None and time.monotonic() > end):
                 raise
         except Disconnected as error:
             if time.monotonic() > end:

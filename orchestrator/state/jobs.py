@@ -266,16 +266,18 @@ class JobStore:
         """Events behind `after`; with `block_s`, waits that long for the first."""
         stream = keys.events(job_id)
         if block_s:
-            wait = ("BLOCK", max(1, round(block_s * 1000)))
-            answer = await self._scripts.client.blocking("XREAD", "COUNT", 500, *wait, "STREAMS", stream, after)
+            answer = await self._xread(block_s, stream, after)
         else:
             answer = await self._command("XREAD", "COUNT", 500, "STREAMS", stream, after)
         return [Event.read(row) for row in answer[0][1]] if answer else []
 
     async def wait(self, job_id: str, ends: str, block_s: float) -> None:
         """Wait until the job has come once more to wait for people, or to its end, than its record says (`ends`)."""
-        wait = ("BLOCK", max(1, round(block_s * 1000)))
-        await self._scripts.client.blocking("XREAD", *wait, "STREAMS", keys.ends(job_id), f"{ends}-0")
+        await self._xread(block_s, keys.ends(job_id), f"{ends}-0")
+
+    async def _xread(self, block_s: float, stream: str, after: str) -> Any:
+        wait = ("COUNT", 500, "BLOCK", max(1, round(block_s * 1000)))
+        return await self._scripts.client.blocking("XREAD", *wait, "STREAMS", stream, after)
 
     async def calls(self, job_id: str) -> list[dict[str, Any]]:
         """The journal: each call's step, number, tool, state and answer, in the order they are numbered."""

@@ -78,9 +78,19 @@ def purse(tenant: str) -> str:
     return hashlib.sha256(tenant.encode()).hexdigest()[:40]
 
 
+def of_tenant(tenant: str, what: str) -> str:
+    """Something of a tenant's as a digest, since both may be named anything."""
+    return hashlib.sha256(f"{len(tenant)}:{tenant}{what}".encode()).hexdigest()
+
+
 def submission(tenant: str, key: str) -> str:
-    """Where a submission key remembers its job; hashed, since tenants may be named anything."""
-    return FAMILIES["key"] + hashlib.sha256(f"{len(tenant)}:{tenant}{key}".encode()).hexdigest()[:40]
+    """Where a submission key remembers its job."""
+    return FAMILIES["key"] + of_tenant(tenant, key)[:40]
+
+
+def cached(name: str) -> str:
+    """What a model answered, by `of_tenant` of the request."""
+    return FAMILIES["cache"] + name
 
 
 def worker(name: str) -> str:

@@ -110,7 +110,7 @@ class PipeClient:
 
     async def command(self, *words: Any) -> Any:
         """Send one command, waiting out a lost connection."""
-        if self._wire is not None and self._wire.open:
+        if self._wire is not None and self._wire.open:  # nearly always; what follows below costs each command more
             try:
                 return await self._wire.ask(*words)
             except Disconnected:

@@ -13,12 +13,18 @@ from pydantic_core import PydanticSerializationError, to_json
 from orchestrator.telemetry import names
 from orchestrator.telemetry.batches import Batches, Export
 from orchestrator.telemetry.redaction import redact, redact_text
+from orchestrator.telemetry.spans import root_of
 
 if TYPE_CHECKING:
     from orchestrator.telemetry.setup import SpanSink
 
 OTLP_PAUSE_S = 10.0
 EXCEPTION: Final = "exception"
+PARTS: Final = (
+    *("name", "context", "parent", "resource", "attributes", "events", "links", "kind", "status"),
+    *("start_time", "end_time", "instrumentation_scope"),
+)
+"""What a span that has ended is made of."""
 VERSION_BITS, JOB_VERSION, NO_JOB_VERSION = 0xF << 76, 0x7 << 76, 0x4 << 76
 """Where a UUID says its version: 7 in a job, and 4 in traces of no job, so that their ids tell them apart."""
 
@@ -73,10 +79,9 @@ def into(sink: "SpanSink", service: str, source: Source) -> Export[ReadableSpan]
 
 def _root(job_id: str, workflow: str, tenant: str, opened_ms: int) -> ReadableSpan:
     """The root span of a job that is not sampled: the moment at which it was submitted."""
-    attributes = {names.OPERATION: names.INVOKE_WORKFLOW, names.WORKFLOW: workflow, names.JOB: job_id}
-    attributes |= {names.TENANT: redact_text(tenant)} if tenant else {}
+    name, attributes = root_of(job_id, workflow, tenant)
     return ReadableSpan(
-        f"{names.INVOKE_WORKFLOW} {workflow}",
+        name,
         SpanContext(int(job_id, 16), int(job_id[16:], 16), is_remote=False, trace_flags=TraceFlags(TraceFlags.SAMPLED)),
         attributes={**attributes, names.PARTIAL: True},
         start_time=opened_ms * 1_000_000,
@@ -119,20 +124,13 @@ def without_content(span: ReadableSpan) -> ReadableSpan:
     def kept(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
         return {name: value for name, value in (attributes or {}).items() if name not in names.CONTENT}
 
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=kept(span.attributes),
-        events=[Event(event.name, kept(event.attributes), event.timestamp) for event in span.events],
-        links=span.links,
-        kind=span.kind,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
-    )
+    events = [Event(event.name, kept(event.attributes), event.timestamp) for event in span.events]
+    return changed(span, attributes=kept(span.attributes), events=events)
+
+
+def changed(span: ReadableSpan, **otherwise: Any) -> ReadableSpan:
+    """A copy that says this otherwise."""
+    return ReadableSpan(**{part: getattr(span, part) for part in PARTS} | otherwise)
 
 
 def message_of(span: ReadableSpan) -> str:

@@ -11,10 +11,10 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Status
 
-from orchestrator.settings import LOGIN, InvalidSettings, Signal, Standard
+from orchestrator.settings import InvalidSettings, Signal, Standard, shown
 from orchestrator.telemetry import names
 from orchestrator.telemetry.batches import THREAD, Export
-from orchestrator.telemetry.export import attributes_of, events_of, message_of
+from orchestrator.telemetry.export import attributes_of, changed, events_of, message_of
 
 TIMEOUT_S = 2.0
 EXPORTERS: Final[Mapping[Signal, tuple[str, str]]] = {
@@ -69,7 +69,7 @@ def exporter(signal: Signal, endpoint: str) -> Callable[[], Any]:
     try:
         over = import_module(f"opentelemetry.exporter.otlp.proto.grpc.{module}")
     except ImportError:
-        said = f"{Standard().source(signal, endpoint)}={LOGIN.sub('//***@', repr(endpoint))}"
+        said = f"{Standard().source(signal, endpoint)}={shown(endpoint)}"
         what = "OTLP over gRPC is not installed: pip install 'surefoot[otlp-grpc]', or send it over HTTP"
         raise InvalidSettings(f"{said}: {what}") from None
     logging.getLogger("opentelemetry.exporter.otlp.proto.grpc.exporter").addFilter(_not_ours)
@@ -108,17 +108,11 @@ def _not_ours(record: logging.LogRecord) -> bool:
 def _redacted(span: ReadableSpan, resource: Resource) -> ReadableSpan:
     """A copy without secrets, of this process."""
     code, message = span.status.status_code, sound(message_of(span))
-    return ReadableSpan(
+    return changed(
+        span,
         name=sound(span.name),
-        context=span.context,
-        parent=span.parent,
         resource=resource,
         attributes=_sound(attributes_of(span)),
         events=[Event(name, _sound(said), at) for name, at, said in events_of(span)],
-        links=span.links,
-        kind=span.kind,
         status=Status(code, message) if message else Status(code),
-        start_time=span.start_time,
-        end_time=span.end_time,
-        instrumentation_scope=span.instrumentation_scope,
     )

@@ -186,13 +186,10 @@ class Spans:
         if self._tracer is None:
             return NOTHING
         caller = trace.get_current_span().get_span_context()
-        attributes = {names.OPERATION: names.INVOKE_WORKFLOW, names.WORKFLOW: workflow, names.JOB: job_id}
-        if tenant:
-            attributes[names.TENANT] = redact_text(tenant)
+        name, attributes = root_of(job_id, workflow, tenant)
         links = [*([Link(caller)] if caller.is_valid and not link else []), *_links(link)]
         token = ROOT_OF.set(job_id)
         try:
-            name = f"{names.INVOKE_WORKFLOW} {workflow}"
             return Span(self._tracer.start_span(name, context=Context(), attributes=attributes, links=links))
         finally:
             ROOT_OF.reset(token)
@@ -201,9 +198,8 @@ class Spans:
         """What happens to a job outside its steps: answered, resumed, cancelled, forked to the job `link`."""
         if self._tracer is None:
             return NOTHING
-        attributes[names.JOB] = job_id
-        context, links = _within(job_id), _links(link)
-        return Span(self._tracer.start_span(stage.value, context=context, attributes=attributes, links=links))
+        attributes, links = {**attributes, names.JOB: job_id}, _links(link)
+        return Span(self._tracer.start_span(stage.value, context=_within(job_id), attributes=attributes, links=links))
 
     def step(
         self,
@@ -275,6 +271,12 @@ class Spans:
         return Span(self._tracer.start_span(f"{names.CHAT} {model}", context=_within(job_id), attributes=attributes))
 
 
+def root_of(job_id: str, workflow: str, tenant: str) -> tuple[str, dict[str, str]]:
+    """What a job's root span is called, and what it says."""
+    said = {names.OPERATION: names.INVOKE_WORKFLOW, names.WORKFLOW: workflow, names.JOB: job_id}
+    return f"{names.INVOKE_WORKFLOW} {workflow}", said | ({names.TENANT: redact_text(tenant)} if tenant else {})
+
+
 def _root(job_id: str, flags: TraceFlags = SAMPLED) -> SpanContext:
     return SpanContext(int(job_id, 16), int(job_id[16:], 16), is_remote=True, trace_flags=flags)
 
@@ -290,9 +292,8 @@ def _links(job_id: str) -> list[Link]:
 def _within(job_id: str) -> Context | None:
     """Where a job's span belongs: under the current span if that is the job's and recorded, else under the root."""
     around = trace.get_current_span()
-    if around.is_recording() and around.get_span_context().trace_id == int(job_id, 16):
-        return None
-    return _under_root(job_id)
+    here = around.is_recording() and around.get_span_context().trace_id == int(job_id, 16)
+    return None if here else _under_root(job_id)
 
 
 def _under_root(job_id: str, flags: TraceFlags = SAMPLED) -> Context:

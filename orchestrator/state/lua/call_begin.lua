@@ -10,6 +10,7 @@
 --   when one of them is settled
 -- Repeating it answers AGAIN: what the first had reserved counts as spent, as if that attempt had been sent.
 -- USES clock held moves ledger bytes pin
+
 -- Once a job and tool, where money has a ceiling, the job's or its day's: the tool counts as nothing, since nobody said what
 -- it costs. `known`: of which it was said before. Answers 1 if it was now, else 0.
 local function unpriced(job, step, tool, known, top, daily)

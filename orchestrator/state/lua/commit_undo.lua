@@ -15,7 +15,7 @@ local next = redis.call('HGET', key, undo .. '.next')
 if next == '' then
   event(job, 'undo_ended')
   wake(job)
-  keep_for(job, ARGV[5])
+  each_key(job, 'EXPIRE', ARGV[5])
   return {'OK', {}, {}}
 end
 offer(job, {next}, at)

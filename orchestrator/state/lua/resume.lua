@@ -11,9 +11,7 @@ if redis.call('HEXISTS', key, 'undo') == 1 then return {'REFUSED', 'undone'} end
 for kind, ceiling in pairs(cjson.decode(ARGV[2])) do
   set_ceiling(job, kind, ceiling)
 end
-for _, name in ipairs({key, OF.calls .. job, OF.events .. job, OF.ends .. job, redis.call('HGET', key, 'skey') or ''}) do
-  if name ~= '' then redis.call('PERSIST', name) end
-end
+each_key(job, 'PERSIST')
 for _, name in ipairs(redis.call('HKEYS', OF.calls .. job)) do -- what was begun the job's end has charged: not once more
   local n = string.match(name, '^(.*:)state$')
   if n and redis.call('HGET', OF.calls .. job, name) == 'begun' then

@@ -28,10 +28,10 @@ local function move(job, status, at)
   if status ~= 'queued' and status ~= 'running' then wake(job) end
 end
 
-local function keep_for(job, ttl)
+local function each_key(job, command, ...) -- of a job, but its spans, which are kept for a time of their own
   local key = redis.call('HGET', OF.job .. job, 'skey')
   for _, name in ipairs({OF.job .. job, OF.calls .. job, OF.events .. job, OF.ends .. job, key or ''}) do
-    if name ~= '' then redis.call('EXPIRE', name, ttl) end
+    if name ~= '' then redis.call(command, name, ...) end
   end
 end
 
@@ -56,5 +56,5 @@ local function finish(job, status, at, ttl)
   move(job, status, at)
   local undoes = status == 'cancelled' or status == 'failed' and redis.call('HGET', key, 'on_failure') == 'undo'
   local undone = undoes and undo(job, at)
-  if undone then event(job, 'undoing', '', cjson.encode(undone)) else keep_for(job, ttl) end
+  if undone then event(job, 'undoing', '', cjson.encode(undone)) else each_key(job, 'EXPIRE', ttl) end
 end
