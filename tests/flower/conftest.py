@@ -1,30 +1,28 @@
 """A fleet whose settings and servers all have secrets: Redis, a worker, Flower, a model, tool servers, a collector."""
 
-import gzip
 import json
 import os
 import subprocess
 import sys
-import threading
 import urllib.parse
 import urllib.request
 from base64 import b64encode
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
 
 from orchestrator import Orchestrator
 from orchestrator.fleet import Flower
 from tests.flower.plants import PLANTS, server
 from tests.support.flows import Order
+from tests.support.serving import served
 from tests.support.stage import ROOT, Stage, stage
 from tests.support.waiting import wait_until
+from tests.telemetry.collecting import intake
 from tools.testing.model import ModelServer, Says
 
 FLOWS = ("tests.flower.plants", "tests.support.flows")
@@ -59,46 +57,6 @@ class Page:
 
         wait_until(there, f"{task_id} is {state}")
         return next(one for one in self.found(task_id[:32]) if one["uuid"] == task_id)
-
-
-@contextmanager
-def intake() -> Generator[tuple[str, dict[str, bytes]]]:
-    """A collector that takes whatever comes and reads none of it: its URL, and by path all bytes that came."""
-    received: dict[str, bytes] = {}
-
-    class Intake(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["content-length"]))
-            body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
-            received[self.path] = received.get(self.path, b"") + body
-            self.send_response(200)
-            self.send_header("content-length", "0")
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Intake) as listening:
-        thread = threading.Thread(target=listening.serve_forever, daemon=True)
-        thread.start()
-        yield f"http://me:{PLANTS['otlp']}@127.0.0.1:{listening.server_port}", received
-        listening.shutdown()
-        thread.join()
-
-
-@contextmanager
-def vault() -> Generator[str]:
-    """The tool server that tells, over HTTP, in a thread of this process; its URL."""
-    config = uvicorn.Config(server.streamable_http_app(), host="127.0.0.1", port=0, log_level="critical")
-    serving = uvicorn.Server(config)
-    thread = threading.Thread(target=serving.run, daemon=True)
-    thread.start()
-    try:
-        wait_until(lambda: serving.started, "the vault listens")
-        yield f"http://127.0.0.1:{serving.servers[0].sockets[0].getsockname()[1]}/mcp"
-    finally:
-        serving.should_exit = True
-        thread.join()
 
 
 def _servers(folder: Path, url: str) -> Path:
@@ -136,18 +94,24 @@ def _flower(played: Stage) -> Generator[Flower]:
 @pytest.fixture(scope="package")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
     folder = tmp_path_factory.mktemp("stage")
+    received: dict[str, bytes] = {}
     login = ("--user", "planted", "on", f">{PLANTS['redis']}", "~*", "&*", "+@all")
     with (
-        intake() as (collected, received),
+        intake(lambda path, body: received.update({path: received.get(path, b"") + body})) as collected,
         ModelServer(otherwise=Says(f"password={PLANTS['answer of model']}")) as model,
-        vault() as url,
+        served(server().streamable_http_app()) as vault,
     ):
         told: dict[str, Any] = {
-            "mcp_config": _servers(folder, url),
+            "mcp_config": _servers(folder, f"{vault}/mcp"),
             "model": f"{model.url}#scripted",
             "log_format": "json",
         }
-        told |= {"trace": True, "otlp_endpoint": collected, "model_key": PLANTS["model key"], "events": True}
+        told |= {
+            "trace": True,
+            "otlp_endpoint": collected.replace("://", f"://me:{PLANTS['otlp']}@"),
+            "model_key": PLANTS["model key"],
+            "events": True,
+        }
         with stage(folder, server_options=login, workflows=",".join(FLOWS), attempts=2, **told) as played:
             locked = played.server.url.replace("://", f"://planted:{PLANTS['redis']}@")
             played.environment |= {

@@ -103,7 +103,6 @@ Workflow("betrayed", request=Confided, plan=lambda _: Plan.chain("betrayed"))
 
 heard: list[dict[str, Any]] = []
 """What the server of this process was given to sign in with, call by call."""
-server = MCPServer("vault", log_level="CRITICAL")
 
 
 def _known(context: Context) -> dict[str, Any]:  # pyright: ignore[reportMissingTypeArgument]
@@ -118,17 +117,23 @@ def _known(context: Context) -> dict[str, Any]:  # pyright: ignore[reportMissing
     }
 
 
-@server.tool()
 def tell(api_key: str, line: str, context: Context) -> dict[str, Any]:  # pyright: ignore[reportMissingTypeArgument]
     """Say again what came, and what it was given."""
     return {"password": PLANTS["answer of tool"], "api_key": api_key, "line": line, "known": _known(context)}
 
 
-@server.tool()
 def refuse(context: Context) -> str:  # pyright: ignore[reportMissingTypeArgument]
     """Say no, and repeat what it was given."""
     raise ToolError(f"401: password={PLANTS['rejected']} is wrong, and so is what was sent: {_known(context)}")
 
 
+def server() -> MCPServer:
+    """A server with both. Its library sets up logging where nobody has: not for who only imports this module."""
+    made = MCPServer("vault", log_level="CRITICAL")
+    made.add_tool(tell)
+    made.add_tool(refuse)
+    return made
+
+
 if __name__ == "__main__":
-    asyncio.run(server.run_stdio_async())
+    asyncio.run(server().run_stdio_async())

@@ -1,38 +1,29 @@
 """A real MCP server over HTTP whose tools a test may describe otherwise at any moment."""
 
-import socket
-import threading
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from typing import Any, Self
 
-import uvicorn
 from mcp.server.mcpserver import Context, MCPServer
 from mcp.server.mcpserver.exceptions import ToolError
 
-from tests.support.waiting import wait_until
+from tests.support.serving import served
 
 
 class Bank:
     """The server, in a thread of this process.
 
     Attributes:
+        url: where it is, once it is entered.
         says: what `restaurants` answers.
         paid: key -> what was asked of `wire` under it.
     """
 
     def __init__(self) -> None:
         self._mcp = MCPServer("bank", log_level="CRITICAL")
-        self._socket = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(self._mcp.streamable_http_app(), log_level="critical", lifespan="on")
-        self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(target=self._server.run, args=([self._socket],), daemon=True)
+        self._served = ExitStack()
         self.paid: dict[str, dict[str, Any]] = {}
         self.says: Any = None
         self.reset()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._socket.getsockname()[1]}/mcp"
 
     def reset(self) -> None:
         """As it was at first; what was paid is forgotten."""
@@ -64,11 +55,8 @@ class Bank:
         return await self._wire(to, amount, context)
 
     def __enter__(self) -> Self:
-        self._thread.start()
-        wait_until(lambda: self._server.started, "the bank serves")
+        self.url = f"{self._served.enter_context(served(self._mcp.streamable_http_app()))}/mcp"
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._server.should_exit = True
-        self._thread.join()
-        self._socket.close()
+        self._served.close()

@@ -52,7 +52,7 @@ def chat(job: Job, number: int = -1, *, of: int = 1) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def scripted_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Scripted]:
-    """A module says in `SETTINGS` what is otherwise for it."""
+    """A module says in `SETTINGS` what is otherwise for it, and in `environment`, of the first model."""
     folder = tmp_path_factory.mktemp("models")
     prices = folder / "prices.json"
     prices.write_text(json.dumps(PRICES))
@@ -61,9 +61,8 @@ def scripted_models(request: pytest.FixtureRequest, tmp_path_factory: pytest.Tem
         more: dict[str, Any] = {"model": model, "prices": prices, "model_timeout_s": 60.0, "trace": True}
         more |= getattr(request.module, "SETTINGS", {})
         with stage(folder, workflows="tests.models.flows", **more) as played:
-            played.environment |= (
-                environment(first) if (environment := getattr(request.module, "environment", None)) else {}
-            )
+            if environment := getattr(request.module, "environment", None):
+                played.environment |= environment(first)
             played.worker()
             app = Orchestrator(redis_url=played.server.url, workflows=("tests.models.flows",))
             yield Scripted(played, app, first, second)

@@ -4,7 +4,6 @@ import asyncio
 import json
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
@@ -12,13 +11,11 @@ from typing import Any
 
 import httpx2
 import pytest
-import uvicorn
 
 from orchestrator.settings import load
 from tests.models.written import CONTEXT, Written
+from tests.support.serving import served
 from tests.support.stage import ROOT
-from tests.support.waiting import wait_until
-from tools.listening import listen
 from tools.model.server import application, told
 from tools.outcome import Rejected, Unavailable
 from workers.models import Models
@@ -39,15 +36,9 @@ OTHER = {
 
 @pytest.fixture(scope="module")
 def serving() -> Iterator[tuple[Written, str]]:
-    engine, listening = Written(), listen("127.0.0.1", 0)
-    server = uvicorn.Server(uvicorn.Config(application(engine, WAITING), log_config=None, lifespan="on"))
-    thread = threading.Thread(target=lambda: asyncio.run(server.serve([listening])), daemon=True)
-    thread.start()
-    wait_until(lambda: server.started, "the server has started")
-    yield engine, f"http://127.0.0.1:{listening.getsockname()[1]}"
-    server.should_exit = True
-    thread.join(30)
-    listening.close()
+    engine = Written()
+    with served(application(engine, WAITING)) as url:
+        yield engine, url
 
 
 @pytest.fixture

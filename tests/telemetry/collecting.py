@@ -119,14 +119,13 @@ REQUESTS = {
 
 
 @contextmanager
-def collector() -> Generator[Collector]:
-    """An OTLP/HTTP intake on a free port."""
+def intake(take: Callable[[str, bytes], None]) -> Generator[str]:
+    """An OTLP/HTTP intake on a free port that hands on, with its path, whatever comes; its URL."""
 
     class Intake(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
             body = self.rfile.read(int(self.headers["content-length"]))
-            body = gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body
-            received.take(REQUESTS[self.path].FromString(body))
+            take(self.path, gzip.decompress(body) if self.headers.get("content-encoding") == "gzip" else body)
             self.send_response(200)
             self.send_header("content-length", "0")
             self.end_headers()
@@ -135,6 +134,13 @@ def collector() -> Generator[Collector]:
             pass
 
     with serving(Intake) as url:
+        yield url
+
+
+@contextmanager
+def collector() -> Generator[Collector]:
+    """An OTLP/HTTP intake on a free port."""
+    with intake(lambda path, body: received.take(REQUESTS[path].FromString(body))) as url:
         received = Collector(url)
         yield received
 
